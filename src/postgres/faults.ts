@@ -11,11 +11,6 @@ export const postgresFaults = defineFaults({
     meaning: 'The embedded PostgreSQL of npm does not run on this platform.',
     hint: 'Install PostgreSQL 15 to 18 from the system packages; Holdfast finds it by itself.',
   },
-  'postgres-tool-failed': {
-    exitClass: 'failed',
-    meaning: 'A program of PostgreSQL (initdb, pg_rewind, …) ended with an error.',
-    hint: 'Its last lines are in the message.',
-  },
   'postgres-directory-unusable': {
     exitClass: 'refused',
     meaning: 'A directory that should become a data directory is not empty, cannot be written, or belongs to someone else.',
