@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { splitWork } from './split-work.ts'
+
+test('every byte of every file is in exactly one part, and limits hold', () => {
+  const sizes = fc.array(fc.nat(1000), { maxLength: 60 })
+  fc.assert(
+    fc.property(sizes, fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 5 }), (files, batchBytes, batchFiles) => {
+      const batches = splitWork(files, { batchBytes, batchFiles })
+      const read = files.map(() => 0)
+      const seen = files.map(() => 0)
+      for (const batch of batches) {
+        assert.ok(batch.length >= 1 && batch.length <= batchFiles)
+        assert.ok(batch.reduce((sum, part) => sum + part.lengthBytes, 0) <= batchBytes)
+        for (const part of batch) {
+          assert.equal(part.offset, read[part.file])
+          assert.equal(part.offset % batchBytes, 0)
+          read[part.file]! += part.lengthBytes
+          seen[part.file]! += 1
+        }
+      }
+      assert.deepEqual(read, files)
+      assert.ok(seen.every((count) => count >= 1))
+    }),
+  )
+})
+
+test('a file of exactly the batch size is one part', () => {
+  assert.deepEqual(splitWork([8, 0], { batchBytes: 8, batchFiles: 9 }), [
+    [
+      { file: 0, offset: 0, lengthBytes: 8 },
+      { file: 1, offset: 0, lengthBytes: 0 },
+    ],
+  ])
+})
