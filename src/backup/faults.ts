@@ -1,0 +1,49 @@
+import { defineFaults } from '../std/fault.ts'
+
+export const backupFaults = defineFaults({
+  'backup-wrong-directory': {
+    exitClass: 'refused',
+    meaning: 'The data directory to copy is not the one that the server to back up runs on.',
+    hint: 'Run the backup on the machine of the server, with the data directory that `SHOW data_directory` names.',
+  },
+  'backup-foreign-system': {
+    exitClass: 'refused',
+    meaning: 'The repository holds backups of another database system under this cluster’s name.',
+    hint: 'Check that the configuration names the right repository and cluster; a new database system needs a new cluster name.',
+  },
+  'backup-server-unfit': {
+    exitClass: 'refused',
+    meaning: 'The server cannot be backed up as it is: it is a standby, its wal_level is minimal, or it was built in an unusual way.',
+    hint: 'Back up the primary, with wal_level replica or logical.',
+  },
+  'backup-already-running': {
+    exitClass: 'busy',
+    meaning: 'Another Holdfast backup of this server is running.',
+    hint: 'Wait until it is done; `holdfast backups` shows open sessions.',
+  },
+  'backup-server-changed': {
+    exitClass: 'failed',
+    meaning: 'The server stopped, failed over or was restarted while it was backed up, so that the copy is of no use.',
+    hint: 'Nothing was listed and nothing is lost; take the backup again from the present primary.',
+  },
+  'backup-file-unreadable': {
+    exitClass: 'failed',
+    meaning: 'A file of the data directory could not be read.',
+    hint: 'Check permissions and the disk (`dmesg`); an input/output error means that the medium is failing.',
+  },
+  'backup-file-missing': {
+    exitClass: 'integrity',
+    meaning: 'A file that must exist in every running data directory is not there.',
+    hint: 'The data directory is damaged; keep the last good backup and look at the server at once.',
+  },
+  'backup-wal-missing': {
+    exitClass: 'failed',
+    meaning: 'The WAL that the backup needs did not arrive in the repository, so that it could not be listed.',
+    hint: 'Check that an archiver is running for this cluster (`holdfast status`), then take the backup again.',
+  },
+  'backup-worker-failed': {
+    exitClass: 'bug',
+    meaning: 'A worker thread of the backup ended unexpectedly.',
+    hint: 'Take the backup again with fewer workers if memory is short; else report the message.',
+  },
+})

@@ -1,0 +1,107 @@
+import type { Stats } from 'node:fs'
+import { lstat, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { controlFilePath, directoryRule, keepsFile, unloggedFilter } from './core/content-rules.ts'
+
+/** One moment's list of a running server's files. Any of them may be gone, longer or shorter when it is read. */
+export interface DataDirectoryListing {
+  /** Relative to the data directory, parents first; tablespaces appear below `pg_tblspc/<oid>`. */
+  readonly directories: readonly ListedDirectory[]
+  /** In the order to copy them; `global/pg_control` is not among them. */
+  readonly files: readonly ListedFile[]
+  /** What a backup cannot hold: symbolic links other than of tablespaces, sockets, devices, pipes. */
+  readonly skipped: readonly string[]
+}
+
+export interface ListedDirectory {
+  readonly path: string
+  readonly mode: number
+}
+
+export interface ListedFile {
+  readonly path: string
+  readonly sizeBytes: number
+  readonly mode: number
+  readonly modifiedMs: number
+}
+
+/** Lists what a backup of `dataDirectory` holds. Of tablespaces only `tablespaceDirectory` (`PG_15_202209061`) counts. */
+export async function listDataDirectory(
+  dataDirectory: string,
+  tablespaceDirectory: string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<DataDirectoryListing> {
+  const found: Found = { directories: [], files: [], skipped: [] }
+  await walk({ dataDirectory, tablespaceDirectory, signal: options.signal, found }, '')
+  const keep = unloggedFilter(found.files.map((file) => file.path))
+  const files = found.files.filter((file) => file.path !== controlFilePath && keep(file.path))
+  return { ...found, files }
+}
+
+interface Found {
+  readonly directories: ListedDirectory[]
+  readonly files: ListedFile[]
+  readonly skipped: string[]
+}
+
+interface Walk {
+  readonly dataDirectory: string
+  readonly tablespaceDirectory: string
+  readonly signal: AbortSignal | undefined
+  readonly found: Found
+}
+
+async function walk(context: Walk, directory: string): Promise<void> {
+  context.signal?.throwIfAborted()
+  const entries = await unlessGone(readdir(join(context.dataDirectory, directory), { withFileTypes: true }))
+  for (const entry of (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = directory === '' ? entry.name : `${directory}/${entry.name}`
+    const stats = await unlessGone(statOf(context, path))
+    if (stats === undefined) continue
+    if (stats.isDirectory()) await visitDirectory(context, path, stats)
+    else if (stats.isFile()) visitFile(context, path, stats)
+    else context.found.skipped.push(path)
+  }
+}
+
+/** Links are followed only where PostgreSQL makes them: `pg_wal` itself and tablespaces. */
+function statOf(context: Walk, path: string): Promise<Stats> {
+  const full = join(context.dataDirectory, path)
+  return path === 'pg_wal' || isTablespace(path) ? stat(full) : lstat(full)
+}
+
+async function visitDirectory(context: Walk, path: string, stats: Stats): Promise<void> {
+  const rule = directoryRule(path)
+  if (rule === 'exclude' || isForeignInTablespace(path, context.tablespaceDirectory)) return
+  context.found.directories.push({ path, mode: stats.mode & 0o7777 })
+  if (rule === 'keep') await walk(context, path)
+}
+
+function visitFile(context: Walk, path: string, stats: Stats): void {
+  if (!keepsFile(path) || isForeignInTablespace(path, context.tablespaceDirectory)) return
+  context.found.files.push({ path, sizeBytes: stats.size, mode: stats.mode & 0o7777, modifiedMs: stats.mtimeMs })
+}
+
+function isTablespace(path: string): boolean {
+  return /^pg_tblspc\/[^/]+$/.test(path)
+}
+
+/** A tablespace's place may be shared: with another major version, with anything a person puts there. */
+function isForeignInTablespace(path: string, tablespaceDirectory: string): boolean {
+  const name = /^pg_tblspc\/[^/]+\/([^/]+)/.exec(path)?.[1]
+  return name !== undefined && name !== tablespaceDirectory
+}
+
+async function unlessGone<Value>(work: Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+/** True when `error` says that a file or directory does not exist (any more). */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}

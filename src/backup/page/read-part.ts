@@ -1,0 +1,144 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import type { FilePart } from '../core/split-work.ts'
+import { isGone } from '../list-data-directory.ts'
+import type { ChecksumKernel } from './checksum-kernel.ts'
+import { pageBytes } from './checksum-page.ts'
+import { scanPages, type SuspectPage } from './scan-pages.ts'
+
+/** Pages of one record: 256 KiB. The kernel given to {@link readPart} has room for exactly these. */
+export const recordPages = 32
+
+export interface PartToRead extends FilePart {
+  readonly fullPath: string
+  /** Block number, within the fork, of the first page of the file whose checksums are to be verified. */
+  readonly firstBlock: number | undefined
+}
+
+export type PartOutcome =
+  /** The file does not exist any more. */
+  | { readonly kind: 'gone' }
+  /** `lengthBytes` is less than asked for when the file has become shorter. */
+  | {
+      readonly kind: 'read'
+      readonly lengthBytes: number
+      readonly suspects: readonly SuspectBlock[]
+      /** Pages that were fine when read again. */
+      readonly healed: number
+    }
+
+/** A page whose checksum failed twice; `block` counts within the fork. */
+export interface SuspectBlock {
+  readonly block: number
+  readonly lsn: bigint
+}
+
+/** How long to wait before a page is read again, and how many waits one worker may spend: rotten media have no end. */
+export interface Rereading {
+  readonly wait: () => Promise<void>
+  waitsLeft: number
+}
+
+/**
+ * Reads one part of a file in records of 256 KiB and hands each to `emit`, which must be done with the bytes when it
+ * returns. Verifies page checksums on the way; a page that fails is read again a moment later, because the server may
+ * be writing it, and reported when it fails still. A file that shrinks gives whole pages only.
+ */
+export async function readPart(
+  part: PartToRead,
+  kernel: ChecksumKernel,
+  rereading: Rereading,
+  emit: (bytes: Uint8Array) => void,
+): Promise<PartOutcome> {
+  const descriptor = openUnlessGone(part.fullPath)
+  if (descriptor === undefined) return { kind: 'gone' }
+  try {
+    return await readOpened(descriptor, part, { kernel, rereading, emit })
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+interface Reading {
+  readonly kernel: ChecksumKernel
+  readonly rereading: Rereading
+  readonly emit: (bytes: Uint8Array) => void
+}
+
+async function readOpened(descriptor: number, part: PartToRead, reading: Reading): Promise<PartOutcome> {
+  const suspects: SuspectBlock[] = []
+  let healed = 0
+  let done = 0
+  while (done < part.lengthBytes) {
+    const wanted = Math.min(recordPages * pageBytes, part.lengthBytes - done)
+    const position = part.offset + done
+    const got = readFully(descriptor, reading.kernel.pages.subarray(0, wanted), position)
+    let kept = got === wanted || part.firstBlock === undefined ? got : got - (got % pageBytes)
+    if (part.firstBlock !== undefined) {
+      const verified = await verify(descriptor, position, kept, part.firstBlock + position / pageBytes, reading)
+      kept = verified.keptBytes
+      healed += verified.healed
+      suspects.push(...verified.suspects)
+    }
+    if (kept > 0) reading.emit(reading.kernel.pages.subarray(0, kept))
+    done += kept
+    if (kept < wanted) break
+  }
+  return { kind: 'read', lengthBytes: done, suspects, healed }
+}
+
+interface Verified {
+  readonly keptBytes: number
+  readonly suspects: readonly SuspectBlock[]
+  readonly healed: number
+}
+
+async function verify(
+  descriptor: number,
+  position: number,
+  bytes: number,
+  firstBlock: number,
+  reading: Reading,
+): Promise<Verified> {
+  let keptBytes = bytes
+  const scan = (): SuspectPage[] => {
+    const expected = reading.kernel.checksums(Math.floor(keptBytes / pageBytes), firstBlock)
+    return scanPages(reading.kernel.pages, expected)
+  }
+  const first = scan()
+  if (first.length === 0) return { keptBytes, suspects: [], healed: 0 }
+  if (reading.rereading.waitsLeft > 0) {
+    reading.rereading.waitsLeft -= 1
+    await reading.rereading.wait()
+  }
+  for (const { index } of first) {
+    const at = index * pageBytes
+    const page = reading.kernel.pages.subarray(at, at + pageBytes)
+    if (readFully(descriptor, page, position + at) === pageBytes) continue
+    // Truncated meanwhile: whatever follows is gone for replay, too.
+    keptBytes = at
+    break
+  }
+  const suspects = scan().map((suspect) => ({ block: firstBlock + suspect.index, lsn: suspect.lsn }))
+  const reread = first.filter((suspect) => suspect.index * pageBytes < keptBytes)
+  return { keptBytes, suspects, healed: reread.length - suspects.length }
+}
+
+function openUnlessGone(path: string): number | undefined {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+/** Fills `target` from `position`; fewer bytes only where the file ends. */
+function readFully(descriptor: number, target: Uint8Array, position: number): number {
+  let done = 0
+  while (done < target.length) {
+    const count = readSync(descriptor, target, done, target.length - done, position + done)
+    if (count === 0) break
+    done += count
+  }
+  return done
+}
