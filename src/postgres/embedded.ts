@@ -73,7 +73,10 @@ async function hydrate(
   links: readonly LibraryLink[],
   cacheDirectories: readonly string[],
 ): Promise<string> {
-  const digest = createHash('sha256').update(JSON.stringify([libraryDirectory, links])).digest('hex').slice(0, 16)
+  const digest = createHash('sha256')
+    .update(JSON.stringify([libraryDirectory, links]))
+    .digest('hex')
+    .slice(0, 16)
   const refusals: string[] = []
   for (const cacheDirectory of cacheDirectories) {
     const directory = join(cacheDirectory, 'libraries', digest)
@@ -89,7 +92,9 @@ async function hydrate(
   throw new Fault(
     postgresFaults['postgres-embedded-unusable'],
     `Cannot prepare the embedded PostgreSQL: no cache directory can be written (${refusals.join('; ')})`,
-    { hint: 'Set XDG_CACHE_HOME to a directory that this user may write, or install PostgreSQL from the system packages.' },
+    {
+      hint: 'Set XDG_CACHE_HOME to a directory that this user may write, or install PostgreSQL from the system packages.',
+    },
   )
 }
 

@@ -13,7 +13,8 @@ export const postgresFaults = defineFaults({
   },
   'postgres-directory-unusable': {
     exitClass: 'refused',
-    meaning: 'A directory that should become a data directory is not empty, cannot be written, or belongs to someone else.',
+    meaning:
+      'A directory that should become a data directory is not empty, cannot be written, or belongs to someone else.',
     hint: 'Give an empty directory that the user who runs Holdfast may write, or remove the old one yourself.',
   },
   'postgres-no-data-directory': {
@@ -38,7 +39,8 @@ export const postgresFaults = defineFaults({
   },
   'postgres-setting-refused': {
     exitClass: 'usage',
-    meaning: 'A PostgreSQL parameter that Holdfast sets itself was given in the configuration, or a value cannot be written.',
+    meaning:
+      'A PostgreSQL parameter that Holdfast sets itself was given in the configuration, or a value cannot be written.',
     hint: 'Remove the parameter from the configuration; the reference lists the ones that Holdfast owns.',
   },
   'postgres-port-in-use': {
