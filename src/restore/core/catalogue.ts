@@ -1,0 +1,40 @@
+import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
+
+/** What a repository holds of one cluster, as plain data: everything that planning a restore depends on. */
+export interface Catalogue {
+  readonly segmentBytes: number
+  readonly backups: readonly CatalogueBackup[]
+  readonly timelines: readonly CatalogueTimeline[]
+}
+
+export interface CatalogueBackup {
+  readonly id: string
+  readonly timeline: TimelineId
+  /** The redo position: recovery needs every byte of WAL from here. */
+  readonly startLsn: Lsn
+  /** The end of the backup: no earlier target can be reached from it. */
+  readonly stopLsn: Lsn
+  /** Milliseconds since 1970-01-01 UTC, by the server's clock. */
+  readonly stopTimeMs: number
+  readonly sizeBytes: number
+}
+
+export interface CatalogueTimeline {
+  readonly timeline: TimelineId
+  /** Its ancestors, oldest first, each with the position where it was left; undefined when its history is missing. */
+  readonly ancestors: readonly Ancestor[] | undefined
+  /** Start positions of the whole segments that are stored, ascending. */
+  readonly segments: readonly Lsn[]
+  /** Stored parts of unfinished segments, in any order, possibly overlapping. A part never crosses a segment's end. */
+  readonly tails: readonly TailRange[]
+}
+
+export interface Ancestor {
+  readonly timeline: TimelineId
+  readonly endLsn: Lsn
+}
+
+export interface TailRange {
+  readonly startLsn: Lsn
+  readonly endLsn: Lsn
+}
