@@ -1,41 +1,26 @@
 import { z } from 'zod'
+import { refusedParameters } from '../postgres/core/server-settings.ts'
 import { absolutePath, list, numberChoice, port, setting, text, textMap } from './setting.ts'
 
 const roleName = (): z.ZodString => text(/^[a-z_][a-z0-9_]{0,62}$/, 'a role name of lower-case letters, digits and `_`')
 
-/** Parameters that Holdfast owns: a second opinion on them would cost data or the lease. */
-const ownedParameters = new Set([
-  'archive_command',
-  'archive_library',
-  'archive_mode',
-  'cluster_name',
-  'config_file',
-  'data_directory',
-  'external_pid_file',
-  'full_page_writes',
-  'fsync',
-  'hba_file',
-  'hot_standby',
-  'ident_file',
-  'listen_addresses',
-  'password_encryption',
-  'port',
-  'primary_conninfo',
-  'primary_slot_name',
-  'recovery_target',
-  'recovery_target_action',
-  'recovery_target_inclusive',
-  'recovery_target_lsn',
-  'recovery_target_name',
-  'recovery_target_time',
-  'recovery_target_timeline',
-  'recovery_target_xid',
-  'restart_after_crash',
-  'restore_command',
-  'synchronous_standby_names',
-  'unix_socket_directories',
-  'wal_level',
-])
+const clientRule = z.strictObject({
+  database: setting(text(/^[^\s,"]{1,63}$/, 'a database name or `all`').prefault('all'), {
+    about: 'The database these clients may connect to.',
+    change: 'restart',
+    example: 'app',
+  }),
+  user: setting(text(/^[^\s,"]{1,63}$/, 'a role name or `all`').prefault('all'), {
+    about: 'The role these clients may connect as.',
+    change: 'restart',
+    example: 'app',
+  }),
+  address: setting(text(/^[^\s,"]{1,253}$/, 'a host name, an address, a network like 10.0.0.0/24, or `all`'), {
+    about: 'Where these clients come from. They always need their SCRAM password.',
+    change: 'restart',
+    example: '10.0.0.0/24',
+  }),
+})
 
 /** The PostgreSQL server of this node. */
 export const postgresSection = z
@@ -81,16 +66,10 @@ export const postgresSection = z
         example: '/etc/holdfast/replication.password',
       }),
     }),
-    clients: setting(
-      list(
-        text(/^(local|host|hostssl|hostnossl|hostgssenc|hostnogssenc)\s[^\r\n]+$/, 'a line of pg_hba.conf'),
-      ).prefault(['host all all 0.0.0.0/0 scram-sha-256', 'host all all ::/0 scram-sha-256']),
-      {
-        about: "Who may connect: lines of `pg_hba.conf`, placed after Holdfast's own.",
-        change: 'reload',
-        example: "['hostssl app app 10.0.0.0/24 scram-sha-256']",
-      },
-    ),
+    clients: z
+      .array(clientRule)
+      .max(200)
+      .prefault([{ address: 'all' }]),
     parameters: setting(
       textMap(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'PostgreSQL parameters with plain values')
         .superRefine(refuseOwnedParameters)
@@ -117,8 +96,15 @@ export const postgresSection = z
   })
 
 function refuseOwnedParameters(parameters: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
-  for (const name of Object.keys(parameters)) {
-    if (!ownedParameters.has(name.toLowerCase())) continue
-    context.addIssue({ code: 'custom', path: [name], message: 'another parameter: Holdfast sets this one itself' })
+  const anyServer = {
+    port: 5432,
+    listenAddresses: [],
+    socketDirectory: '/tmp',
+    clusterName: 'any',
+    memberCount: 1,
+    restartAfterCrash: false,
+  }
+  for (const { name, reason } of refusedParameters({ ...anyServer, parameters })) {
+    context.addIssue({ code: 'custom', path: [name], message: `another parameter: ${name} ${reason}` })
   }
 }

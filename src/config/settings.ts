@@ -101,5 +101,5 @@ function variantName(schema: z.core.$ZodType): string {
 }
 
 function definitionOf(schema: z.core.$ZodType): Definition {
-  return schema._zod.def as Definition
+  return schema._zod.def
 }
