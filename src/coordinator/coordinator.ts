@@ -10,7 +10,10 @@ export interface Coordinator extends AsyncDisposable {
   /** Every entry below a prefix, ascending by key, and the revision at which they were read. */
   list(prefix: string, options?: CoordinatorOptions): Promise<Snapshot>
 
-  /** Writes all of `changes` at once if every condition holds. Retrying after an unknown outcome is the caller's task. */
+  /**
+   * Writes all of `changes` at once if every condition holds and every lease named in them lives; no key may be named
+   * twice. Retrying after an unknown outcome is the caller's task.
+   */
   transact(transaction: Transaction, options?: CoordinatorOptions): Promise<TransactionResult>
 
   /** A new lease of at least `ttlMs`, counted from some moment between this call and its answer. */
@@ -24,7 +27,8 @@ export interface Coordinator extends AsyncDisposable {
 
   /**
    * Yields whenever something below the prefix may have changed (also by expiry), at least once after every change that
-   * follows the call; several changes may come as one. The receiver lists again. Ends when `signal` aborts.
+   * follows the call; several changes may come as one. The receiver lists again. Goes on through an outage of the
+   * coordinator; ends when `signal` aborts.
    */
   watch(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<void>
 }
