@@ -63,23 +63,29 @@ function describeFallback(setting: Setting): string {
   return setting.fallback === undefined ? '*none*' : `\`${compact(setting.fallback)}\``
 }
 
-/** The same for a terminal, limited to keys that begin with one of `prefixes` (all keys when there are none). */
-export function describeSettings(prefixes: readonly string[]): readonly string[] {
-  const wanted = listSettings(configSchema).filter(
-    ({ path }) =>
-      prefixes.length === 0 ||
-      prefixes.some((prefix) => path === prefix || path.startsWith(`${prefix}.`) || path.startsWith(`${prefix}[`)),
-  )
-  return wanted.map((setting) => {
-    const fallback = setting.required
-      ? 'required'
-      : setting.fallback === undefined
-        ? 'no default'
-        : `default ${compact(setting.fallback)}`
-    const facts = [capitalized(setting.expects), fallback, `change: ${changes[setting.change]}`]
+/** The settings at or below one of the keys or sections; all of them when none is named. */
+export function selectSettings(keys: readonly string[]): readonly Setting[] {
+  const settings = listSettings(configSchema)
+  if (keys.length === 0) return settings
+  return settings.filter(({ path }) => keys.some((key) => path === key || /^[.[]/.test(afterPrefix(path, key))))
+}
+
+function afterPrefix(path: string, prefix: string): string {
+  return path.startsWith(prefix) ? path.slice(prefix.length) : ''
+}
+
+/** Settings for a terminal, a paragraph each. */
+export function describeSettings(settings: readonly Setting[]): readonly string[] {
+  return settings.map((setting) => {
+    const facts = [capitalized(setting.expects), plainFallback(setting), `change: ${changes[setting.change]}`]
     if (setting.secret === true) facts.push('names a secret')
     return `${setting.path}\n    ${setting.about}\n    ${facts.join(' · ')}`
   })
+}
+
+function plainFallback(setting: Setting): string {
+  if (setting.required) return 'required'
+  return setting.fallback === undefined ? 'no default' : `default ${compact(setting.fallback)}`
 }
 
 function sectionOf(path: string): string {

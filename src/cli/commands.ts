@@ -1,0 +1,6 @@
+import type { Command, CommandGroup } from './command.ts'
+import { configCommands } from './commands/config.ts'
+import { versionCommand } from './commands/version.ts'
+
+/** Every command, in the order in which help shows them. */
+export const commands: readonly (Command | CommandGroup)[] = [configCommands, versionCommand]

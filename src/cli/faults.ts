@@ -1,0 +1,9 @@
+import { defineFaults } from '../std/fault.ts'
+
+export const cliFaults = defineFaults({
+  'cli-usage': {
+    exitClass: 'usage',
+    meaning: 'The command line has an unknown command or option, or a value that cannot be used.',
+    hint: '`holdfast help` lists the commands; `holdfast COMMAND --help` shows options and examples.',
+  },
+})
