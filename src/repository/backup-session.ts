@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../std/clock.ts'
+import type { StoreOptions } from '../store/object-store.ts'
+import { encodeCommit } from './catalogue.ts'
+import { encodeCheckedJson, formatVersion } from './checked-json.ts'
+import type { BackupFacts, PackReference } from './core/backup-facts.ts'
+import type { Commit } from './core/commit.ts'
+import type { Manifest } from './core/manifest.ts'
+import { commitObject, packObject, packsPrefix, sessionObject } from './core/object-names.ts'
+import { sealManifest, unsealManifest } from './manifest-object.ts'
+import type { FinishedPack } from './pack-builder.ts'
+import { assertClusterName, type Repository } from './repository.ts'
+import { storeOnce } from './stored-objects.ts'
+
+/** A backup that is being written. Nothing of it is listed before {@link BackupSession.commit} has resolved. */
+export interface BackupSession {
+  readonly cluster: string
+  readonly backup: string
+  /** The object key for the n-th pack of this backup: what its `PackBuilder` must be made for. */
+  packObject(number: number): string
+  /** Stores a finished pack and gives what the manifest says of it. */
+  putPack(pack: FinishedPack, options?: StoreOptions): Promise<PackReference>
+  /** Stores the manifest, then the commit: from then on the backup exists. Every pack must be stored before. */
+  commit(manifest: BackupContent, options?: StoreOptions): Promise<Commit>
+  /**
+   * Removes what was stored of the backup, unless its commit was begun: whether that came through may be unknown, and
+   * then only the collector, which looks, may decide. A crash leaves everything to the collector as well.
+   */
+  abandon(options?: StoreOptions): Promise<void>
+}
+
+/** A manifest but for what the session knows itself. */
+export interface BackupContent extends Omit<Manifest, 'facts'> {
+  readonly facts: Omit<BackupFacts, 'repositoryId' | 'cluster' | 'backup' | 'kind' | 'parent' | 'fileCount'>
+}
+
+/**
+ * Begins a backup: stores a session object, so that a collector running at the same time keeps its hands off the
+ * backup's packs and its parent's.
+ */
+export async function beginBackup(
+  repository: Repository,
+  plan: { readonly cluster: string; readonly kind: 'full' | 'incremental'; readonly parent?: string | undefined },
+  options: StoreOptions & { readonly clock: Pick<Clock, 'wall'> },
+): Promise<BackupSession> {
+  const { cluster, kind, parent = null } = plan
+  assertClusterName(cluster)
+  const { store, keyring, id: repositoryId } = repository
+  const beganAt = new Date(options.clock.wall()).toISOString()
+  const backup = `${beganAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`
+  const session = { format: formatVersion, repositoryId, cluster, backup, kind, parent, beganAt }
+  await storeOnce(store, sessionObject(cluster, backup), encodeCheckedJson(session), options)
+  let commitBegun = false
+  return {
+    cluster,
+    backup,
+    packObject: (number) => packObject(cluster, backup, number),
+    putPack: async (pack, storeOptions) => {
+      await storeOnce(store, pack.objectKey, pack.bytes, storeOptions)
+      return { key: pack.objectKey, sha256: pack.sha256, sizeBytes: pack.sizeBytes }
+    },
+    commit: async ({ facts: found, ...content }, storeOptions) => {
+      const fileCount = content.files.length
+      const facts: BackupFacts = { ...found, repositoryId, cluster, backup, kind, parent, fileCount }
+      const sealed = sealManifest(keyring, { ...content, facts })
+      const manifest = { key: sealed.objectKey, sha256: sealed.sha256, sizeBytes: sealed.sizeBytes }
+      const commit: Commit = { committedAt: options.clock.wall(), manifest, facts }
+      // Read it as a restore will: maps with a hole, or a reference to nothing, must not become a backup.
+      unsealManifest(keyring, commit, sealed.bytes)
+      commitBegun = true
+      await storeOnce(store, sealed.objectKey, sealed.bytes, storeOptions)
+      await storeOnce(store, commitObject(cluster, backup), encodeCommit(commit), storeOptions)
+      // The backup is there, whatever becomes of its session object: the collector removes one that has a commit.
+      await store.delete(sessionObject(cluster, backup), storeOptions).catch(() => undefined)
+      return commit
+    },
+    abandon: async (storeOptions) => {
+      if (commitBegun) return
+      const packs: string[] = []
+      for await (const { key } of store.list(packsPrefix(cluster, backup), storeOptions)) packs.push(key)
+      for (const key of packs) await store.delete(key, storeOptions)
+      await store.delete(sessionObject(cluster, backup), storeOptions)
+    },
+  }
+}

@@ -1,0 +1,168 @@
+import type { EpochMs } from '../../std/clock.ts'
+import { factsFromJson, factsToJson, type BackupFacts } from './backup-facts.ts'
+import { fieldsOf, type Fields } from './json-fields.ts'
+import { Malformed } from './malformed.ts'
+import { pagesPerRecord, unmappedPages, type PageMap, type PageRun } from './page-map.ts'
+
+/** Everything needed to lay out the data directory again. */
+export interface Manifest {
+  readonly facts: BackupFacts
+  /** The content of `backup_label`, and of `tablespace_map` where there are tablespaces, from pg_backup_stop(). */
+  readonly backupLabel: string
+  readonly tablespaceMap: string | null
+  readonly tablespaces: readonly Tablespace[]
+  /** In the order they were written; directories before what is in them. */
+  readonly files: readonly ManifestFile[]
+}
+
+export interface Tablespace {
+  readonly oid: number
+  /** Where it was on the server that was backed up. Its files have paths below `pg_tblspc/<oid>/`. */
+  readonly location: string
+}
+
+/** Paths are relative to the data directory, with `/`, never leaving it. */
+export type ManifestFile = DirectoryEntry | PageFile | WholeFile
+
+export interface DirectoryEntry {
+  readonly kind: 'directory'
+  readonly path: string
+  /** Permission bits: 0o700. */
+  readonly mode: number
+}
+
+/** A segment file of a relation, page by page. Its size is a multiple of the page size. */
+export interface PageFile {
+  readonly kind: 'pages'
+  readonly path: string
+  readonly sizeBytes: number
+  readonly mode: number
+  readonly modifiedAt: EpochMs
+  readonly map: PageMap
+}
+
+/** Any other file: the contents of its records, one after the other. */
+export interface WholeFile {
+  readonly kind: 'whole'
+  readonly path: string
+  readonly sizeBytes: number
+  readonly mode: number
+  readonly modifiedAt: EpochMs
+  readonly parts: readonly FilePart[]
+}
+
+/** Consecutive records of one pack. */
+export interface FilePart {
+  readonly pack: number
+  readonly record: number
+  readonly count: number
+}
+
+/** The manifest as lines of JSON, each with its line break: one for the head, then one a file. */
+export function* encodeManifest(manifest: Manifest): Generator<string> {
+  const { backupLabel, tablespaceMap, tablespaces } = manifest
+  yield `${JSON.stringify({ facts: factsToJson(manifest.facts), backupLabel, tablespaceMap, tablespaces })}\n`
+  for (const file of manifest.files) yield `${JSON.stringify(fileToJson(file))}\n`
+}
+
+/** Reads the lines back. Throws {@link Malformed} naming the line and the field that is wrong. */
+export function decodeManifest(lines: Iterable<string>): Manifest {
+  let head: Omit<Manifest, 'files'> | undefined
+  const files: ManifestFile[] = []
+  let number = 0
+  for (const line of lines) {
+    number += 1
+    const value = parseJson(line, number)
+    if (head === undefined) head = headFromJson(value)
+    else files.push(fileFromJson(fieldsOf(value, `line ${number}`), head.facts))
+  }
+  if (head === undefined) throw new Malformed('truncated', 'the manifest is empty')
+  if (files.length !== head.facts.fileCount) {
+    throw new Malformed('truncated', `the manifest lists ${files.length} of ${head.facts.fileCount} files`)
+  }
+  return { ...head, files }
+}
+
+function headFromJson(value: unknown): Omit<Manifest, 'files'> {
+  const fields = fieldsOf(value, 'line 1')
+  return {
+    facts: factsFromJson(fields.object('facts').raw, 'line 1.facts'),
+    backupLabel: fields.text('backupLabel'),
+    tablespaceMap: fields.optionalText('tablespaceMap'),
+    tablespaces: fields.objects('tablespaces').map((entry) => ({
+      oid: entry.integer('oid', 1),
+      location: entry.text('location'),
+    })),
+  }
+}
+
+function fileToJson(file: ManifestFile): Record<string, unknown> {
+  if (file.kind === 'directory') return { path: file.path, kind: file.kind, mode: file.mode }
+  const common = {
+    path: file.path,
+    kind: file.kind,
+    size: file.sizeBytes,
+    mode: file.mode,
+    mtime: new Date(file.modifiedAt).toISOString(),
+  }
+  if (file.kind === 'whole') return { ...common, parts: file.parts.map((part) => [part.pack, part.record, part.count]) }
+  return { ...common, map: file.map.map((run) => [run.startPage, run.count, run.pack, run.record, run.slot]) }
+}
+
+function fileFromJson(fields: Fields, facts: BackupFacts): ManifestFile {
+  const kind = fields.choice('kind', ['directory', 'pages', 'whole'])
+  const path = pathOf(fields)
+  const mode = fields.integer('mode')
+  if (kind === 'directory') return { kind, path, mode }
+  const sizeBytes = fields.integer('size')
+  const modifiedAt = fields.time('mtime')
+  if (kind === 'whole') return { kind, path, sizeBytes, mode, modifiedAt, parts: partsOf(fields, facts) }
+  return { kind, path, sizeBytes, mode, modifiedAt, map: mapOf(fields, facts, sizeBytes) }
+}
+
+function partsOf(fields: Fields, facts: BackupFacts): FilePart[] {
+  return fields.numberRows('parts', 3).map(([pack = 0, record = 0, count = 0]) => {
+    assertPack(fields, pack, facts)
+    return { pack, record, count }
+  })
+}
+
+function mapOf(fields: Fields, facts: BackupFacts, sizeBytes: number): PageMap {
+  const map: PageRun[] = []
+  let end = 0
+  for (const [startPage = 0, count = 0, pack = 0, record = 0, slot = 0] of fields.numberRows('map', 5)) {
+    assertPack(fields, pack, facts)
+    if (startPage < end || count === 0 || slot >= pagesPerRecord) {
+      throw new Malformed('altered', `${fields.where}.map has an impossible run at page ${startPage}`)
+    }
+    map.push({ startPage, count, pack, record, slot })
+    end = startPage + count
+  }
+  const pageCount = sizeBytes / facts.pageBytes
+  const gap = unmappedPages(map, pageCount)[0]
+  if (!Number.isInteger(pageCount) || end > pageCount || gap !== undefined) {
+    throw new Malformed('altered', `${fields.where}.map does not cover exactly the ${sizeBytes} bytes of the file`)
+  }
+  return map
+}
+
+function assertPack(fields: Fields, pack: number, facts: BackupFacts): void {
+  if (pack < facts.packs.length) return
+  throw new Malformed('altered', `${fields.where} refers to pack ${pack} of ${facts.packs.length}`)
+}
+
+/** A manifest is authenticated, but a path that leaves the data directory must not be followed even so. */
+function pathOf(fields: Fields): string {
+  const path = fields.text('path')
+  const safe = !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  if (!safe) throw new Malformed('altered', `${fields.where}.path leaves the data directory: ${JSON.stringify(path)}`)
+  return path
+}
+
+function parseJson(line: string, number: number): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw new Malformed('altered', `line ${number} is not JSON`)
+  }
+}

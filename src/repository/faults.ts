@@ -1,0 +1,71 @@
+import { defineFaults } from '../std/fault.ts'
+
+/** What can go wrong with a backup repository, whatever kind of store holds it. */
+export const repositoryFaults = defineFaults({
+  'repository-not-found': {
+    exitClass: 'notFound',
+    meaning: 'The store holds no repository: there is no repository.json.',
+    hint: 'Check the configured place; `holdfast repository create` makes a new repository there.',
+  },
+  'repository-exists': {
+    exitClass: 'refused',
+    meaning: 'A repository was to be created where there is one already.',
+    hint: 'Use the existing repository, or choose an empty place for the new one.',
+  },
+  'repository-format-unsupported': {
+    exitClass: 'usage',
+    meaning: 'The repository, or an object in it, was written by a newer version with a format this one does not know.',
+    hint: 'Use the version of Holdfast that wrote it, or a newer one.',
+  },
+  'repository-wrong-key': {
+    exitClass: 'refused',
+    meaning: 'None of the key objects of the repository opens with the given passphrase or private key.',
+    hint: 'Check the passphrase file (a line break at its end does not matter); `gpg -d` on keys/*.asc in the repository tries it by hand.',
+  },
+  'repository-key-missing': {
+    exitClass: 'integrity',
+    meaning: 'An object was encrypted with a data key that none of the key objects we can open holds.',
+    hint: 'Bring back the key object with the named id below keys/, or open the repository with the passphrase or private key that it is for.',
+  },
+  'repository-key-unprotected': {
+    exitClass: 'usage',
+    meaning: 'A repository was to be created, or opened, with neither a passphrase nor an OpenPGP key.',
+    hint: 'Give a passphrase file, or OpenPGP public keys as recipients.',
+  },
+  'repository-object-missing': {
+    exitClass: 'integrity',
+    meaning: 'An object that a backup needs is not in the store.',
+    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast check` lists what is affected.',
+  },
+  'repository-object-damaged': {
+    exitClass: 'integrity',
+    meaning: 'An object is truncated, altered, or not the one that belongs under its name. Nothing of it was used.',
+    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast check` lists what is affected.',
+  },
+  'repository-object-conflict': {
+    exitClass: 'refused',
+    meaning: 'An object was to be written under a name that already holds something else.',
+    hint: 'Make sure that only one cluster writes into this repository under this cluster name.',
+  },
+  'repository-wal-conflict': {
+    exitClass: 'refused',
+    meaning:
+      'WAL was to be stored that differs from what the repository holds for the same place on the same timeline: two servers write the same history.',
+    hint: 'Stop the server that is not the primary; a copy or a restored server must use another cluster name or no archive at all.',
+  },
+  'repository-wal-missing': {
+    exitClass: 'notFound',
+    meaning: 'The repository does not hold the WAL segment, tail or timeline history that was asked for.',
+    hint: '`holdfast backups` shows the time ranges that can be restored.',
+  },
+  'repository-backup-not-found': {
+    exitClass: 'notFound',
+    meaning: 'There is no committed backup with this name.',
+    hint: '`holdfast backups` lists the backups there are.',
+  },
+  'repository-name-invalid': {
+    exitClass: 'usage',
+    meaning: 'The name of a cluster or a backup cannot be used in a repository.',
+    hint: 'Use letters, digits, dot, underscore and hyphen, beginning with a letter or digit, at most 63 characters; `keys` is reserved.',
+  },
+})

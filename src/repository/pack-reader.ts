@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto'
+import { zstdDecompressSync } from 'node:zlib'
+import { Malformed } from './core/malformed.ts'
+import {
+  assertTrailerFits,
+  decodePackHeader,
+  decodePackIndex,
+  decodePackTrailer,
+  indexRecordNumber,
+  packHashEndBytes,
+  type PackTrailer,
+  type RecordEntry,
+} from './core/pack-layout.ts'
+import { decodeRecordMeta, type RecordDescription } from './core/record.ts'
+import { decodeObject, objectFault } from './damage.ts'
+import type { Keyring } from './keyring.ts'
+import { derivePackCipher, unsealRecord, type PackCipher } from './pack-cipher.ts'
+
+/** A pack whose hash and index are proven good. Synchronous, so that it can be used in a worker thread. */
+export interface OpenPack {
+  readonly objectKey: string
+  /** Of all bytes, in hexadecimal. */
+  readonly sha256: string
+  readonly records: readonly PackRecord[]
+  /** The content of a record, authenticated; throws `repository-object-damaged`. */
+  read(number: number): Uint8Array
+}
+
+export type PackRecord = RecordDescription & { readonly rawBytes: number; readonly storedBytes: number }
+
+/** What a commit says about an object. */
+export interface ObjectSeal {
+  readonly sha256: string
+  readonly sizeBytes: number
+}
+
+/**
+ * Opens the pack that was read from under `objectKey`, and, where a commit says so, is to have this size and hash.
+ * Throws `repository-object-damaged` or `repository-key-missing` naming the object.
+ */
+export function openPack(keyring: Keyring, objectKey: string, bytes: Uint8Array, expected?: ObjectSeal): OpenPack {
+  return decodeObject(objectKey, () => {
+    if (expected !== undefined && bytes.length < expected.sizeBytes) {
+      throw new Malformed('truncated', `it has ${bytes.length} of ${expected.sizeBytes} bytes`)
+    }
+    const trailer = decodePackTrailer(bytes)
+    const sha256 = verifyHashes(objectKey, bytes, trailer, expected)
+    const header = decodePackHeader(bytes)
+    assertTrailerFits(trailer, bytes.length)
+    const dataKey = keyring.keys.find(({ id }) => id === header.keyId)
+    if (dataKey === undefined) {
+      throw objectFault(
+        objectKey,
+        'key-missing',
+        `it is sealed with the data key ${header.keyId}, which is not at hand`,
+      )
+    }
+    const cipher = derivePackCipher(dataKey.key, { repositoryId: keyring.repositoryId, objectKey, salt: header.salt })
+    const entries = readIndex(objectKey, bytes, trailer, cipher)
+    const records = entries.map((entry) => ({
+      ...decodeRecordMeta(entry.type, entry.meta),
+      rawBytes: entry.rawBytes,
+      storedBytes: entry.storedBytes,
+    }))
+    return { objectKey, sha256, records, read: (number) => readRecord(objectKey, bytes, entries, cipher, number) }
+  })
+}
+
+/** One pass over the bytes gives the hash in the trailer and the one of the whole object. */
+function verifyHashes(
+  objectKey: string,
+  bytes: Uint8Array,
+  trailer: PackTrailer,
+  expected: ObjectSeal | undefined,
+): string {
+  const hash = createHash('sha256').update(bytes.subarray(0, bytes.length - packHashEndBytes))
+  const own = hash.copy().digest()
+  const whole = hash.update(bytes.subarray(bytes.length - packHashEndBytes)).digest('hex')
+  if (!own.equals(trailer.sha256)) throw new Malformed('altered', 'its bytes are not the ones that were written')
+  if (expected !== undefined && whole !== expected.sha256) {
+    throw objectFault(objectKey, 'swapped', 'it is whole, but not the object that the backup was committed with')
+  }
+  return whole
+}
+
+function readIndex(objectKey: string, bytes: Uint8Array, trailer: PackTrailer, cipher: PackCipher): RecordEntry[] {
+  const stored = bytes.subarray(trailer.indexOffset, trailer.indexOffset + trailer.indexBytes)
+  const index = unsealRecord(cipher, { number: indexRecordNumber, type: 'index' }, stored)
+  if (index === undefined) {
+    throw objectFault(objectKey, 'swapped', 'it was written for another name or repository, or forged')
+  }
+  return decodePackIndex(index, trailer)
+}
+
+function readRecord(
+  objectKey: string,
+  bytes: Uint8Array,
+  entries: readonly RecordEntry[],
+  cipher: PackCipher,
+  number: number,
+): Uint8Array {
+  const entry = entries[number]
+  if (entry === undefined) throw objectFault(objectKey, 'altered', `it has no record ${number}`)
+  const stored = bytes.subarray(entry.offset, entry.offset + entry.storedBytes)
+  const body = unsealRecord(cipher, { number, type: entry.type }, stored)
+  const plain = body === undefined ? undefined : decompress(entry, body)
+  if (plain?.length !== entry.rawBytes) throw objectFault(objectKey, 'altered', `record ${number} does not open`)
+  return plain
+}
+
+function decompress(entry: RecordEntry, body: Uint8Array): Uint8Array {
+  if (entry.codec === 'none') return body
+  return zstdDecompressSync(body, {
+    chunkSize: Math.max(64, entry.rawBytes),
+    maxOutputLength: Math.max(1, entry.rawBytes),
+  })
+}

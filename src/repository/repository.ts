@@ -1,0 +1,148 @@
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
+import type { Clock } from '../std/clock.ts'
+import { Fault } from '../std/fault.ts'
+import type { ObjectStore, StoreOptions } from '../store/object-store.ts'
+import { decodeCheckedJson, encodeCheckedJson, formatVersion } from './checked-json.ts'
+import { fieldsOf } from './core/json-fields.ts'
+import { Malformed } from './core/malformed.ts'
+import {
+  guideObject,
+  isClusterName,
+  keyObject,
+  keysPrefix,
+  repositoryObject,
+  restoreProgramObject,
+} from './core/object-names.ts'
+import { objectFault } from './damage.ts'
+import { repositoryFaults } from './faults.ts'
+import type { Keyring } from './keyring.ts'
+import { unwrapKey, wrapKey, type KeyAccess, type KeyRecipients, type WrappedKey } from './openpgp-keys.ts'
+import { restoreGuide } from './restore-kit/restore-guide.ts'
+import { readRestoreProgram } from './restore-kit/restore-program.ts'
+import { readIfStored, readStored, storeOnce } from './stored-objects.ts'
+
+const suiteName = 'AES-256-GCM, HKDF-SHA-256, zstd'
+
+/** An opened repository: where it is and what opens its objects. The store remains the caller's to close. */
+export interface Repository {
+  readonly id: string
+  readonly createdAt: string
+  readonly store: ObjectStore
+  readonly keyring: Keyring
+}
+
+/**
+ * Makes a repository in a store. `repository.json` comes last, so a crash leaves no repository, and making it again
+ * works. Throws `repository-exists`, also to the slower of two racing creators.
+ */
+export async function createRepository(
+  store: ObjectStore,
+  options: KeyRecipients & StoreOptions & { readonly clock: Pick<Clock, 'wall'> },
+): Promise<Repository> {
+  if (options.passphrase === undefined && (options.recipients ?? []).length === 0) throw unprotected('create')
+  if ((await store.size(repositoryObject, options)) !== undefined) throw exists(store)
+  const id = randomUUID()
+  const createdAt = new Date(options.clock.wall()).toISOString()
+  const key: WrappedKey = {
+    id: randomBytes(16).toString('hex'),
+    key: createSecretKey(randomBytes(32)),
+    repositoryId: id,
+    createdAt,
+  }
+  await store.create(guideObject, Buffer.from(restoreGuide()), options)
+  await store.create(restoreProgramObject, await readRestoreProgram(), options)
+  await storeOnce(store, keyObject(key.id), await wrapKey(key, options), options)
+  const description = encodeCheckedJson({ format: formatVersion, repositoryId: id, createdAt, suite: suiteName })
+  if ((await store.create(repositoryObject, description, options)) === 'exists') {
+    // Another attempt of this same call cannot have written it: the id is new. So somebody else was faster.
+    const present = await readStored(store, repositoryObject, options)
+    if (Buffer.compare(present, description) !== 0) {
+      await store.delete(keyObject(key.id), options)
+      throw exists(store)
+    }
+  }
+  return { id, createdAt, store, keyring: { repositoryId: id, current: key, keys: [key] } }
+}
+
+/**
+ * Opens a repository. Every object below `keys/` is tried, so that keys and recipients can be added by adding objects.
+ * Throws `repository-not-found`, `repository-wrong-key`, or `repository-object-damaged`.
+ */
+export async function openRepository(store: ObjectStore, options: KeyAccess & StoreOptions): Promise<Repository> {
+  if (options.passphrase === undefined && options.privateKey === undefined) throw unprotected('open')
+  const description = await readIfStored(store, repositoryObject, options)
+  if (description === undefined) {
+    throw new Fault(
+      repositoryFaults['repository-not-found'],
+      `Cannot open the repository: none in ${store.description}`,
+      {
+        details: { store: store.description },
+      },
+    )
+  }
+  const { id, createdAt } = decodeCheckedJson(repositoryObject, description, (value) => {
+    const fields = fieldsOf(value, 'repository')
+    return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt') }
+  })
+  const keys = await openKeys(store, id, options)
+  const current = keys.reduce((newest, key) => (key.createdAt > newest.createdAt ? key : newest))
+  return { id, createdAt, store, keyring: { repositoryId: id, current, keys } }
+}
+
+/** Throws `repository-name-invalid` unless objects of a cluster can be named with this. */
+export function assertClusterName(name: string): void {
+  if (isClusterName(name)) return
+  throw new Fault(
+    repositoryFaults['repository-name-invalid'],
+    `Cannot use ${JSON.stringify(name)} as the name of a cluster in a repository`,
+    { details: { cluster: name } },
+  )
+}
+
+/** At least one key, each id once. Keys of another repository, left by a creator that crashed, do not count. */
+async function openKeys(
+  store: ObjectStore,
+  repositoryId: string,
+  options: KeyAccess & StoreOptions,
+): Promise<[WrappedKey, ...WrappedKey[]]> {
+  const opened = new Map<string, WrappedKey>()
+  const damaged: Fault[] = []
+  let tried = 0
+  for await (const { key: object } of store.list(keysPrefix, options)) {
+    tried += 1
+    try {
+      const found = await unwrapKey(await readStored(store, object, options), options)
+      if (found?.repositoryId === repositoryId) opened.set(found.id, found)
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error
+      damaged.push(objectFault(object, error.problem, error.message, error))
+    }
+  }
+  const [first, ...others] = opened.values()
+  if (first !== undefined) return [first, ...others]
+  if (tried === 0) throw objectFault(keysPrefix, 'missing', `${store.description} has no key objects`)
+  // One that is damaged may be the one that would have opened.
+  if (damaged[0] !== undefined) throw damaged[0]
+  throw new Fault(
+    repositoryFaults['repository-wrong-key'],
+    `Cannot open the repository in ${store.description}: the passphrase or private key opens none of its ${tried} key object(s)`,
+    { details: { store: store.description, keyObjects: tried } },
+  )
+}
+
+function unprotected(verb: 'create' | 'open'): Fault {
+  return new Fault(
+    repositoryFaults['repository-key-unprotected'],
+    `Cannot ${verb} the repository: neither a passphrase nor an OpenPGP key was given`,
+  )
+}
+
+function exists(store: ObjectStore): Fault {
+  return new Fault(
+    repositoryFaults['repository-exists'],
+    `Cannot create the repository: ${store.description} has one`,
+    {
+      details: { store: store.description },
+    },
+  )
+}
