@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
-import pg from 'pg'
+import { Client, DatabaseError } from 'pg'
+import type { ClientConfig } from 'pg'
 import { Fault, isFault } from '../std/fault.ts'
 import { stdFaults } from '../std/faults.ts'
 import { describeTarget } from './connection-target.ts'
@@ -31,7 +32,7 @@ const defaultConnectTimeoutMs = 5000
 export async function openSql(target: ConnectionTarget, options: SqlOptions = {}): Promise<Sql> {
   options.signal?.throwIfAborted()
   const socket = new Socket()
-  const client = new pg.Client({
+  const client = new Client({
     host: target.host,
     port: target.port,
     user: target.user,
@@ -96,7 +97,7 @@ export function sqlState(error: unknown): string | undefined {
   return typeof state === 'string' ? state : undefined
 }
 
-function tlsConfiguration(target: ConnectionTarget): pg.ClientConfig['ssl'] {
+function tlsConfiguration(target: ConnectionTarget): ClientConfig['ssl'] {
   if (target.tls === undefined) return false
   return {
     rejectUnauthorized: target.tls.mode === 'verify-full',
@@ -105,15 +106,15 @@ function tlsConfiguration(target: ConnectionTarget): pg.ClientConfig['ssl'] {
   }
 }
 
-function backendPid(client: pg.Client): number {
-  const { processID } = client as pg.Client & { readonly processID?: number | null }
+function backendPid(client: Client): number {
+  const { processID } = client as Client & { readonly processID?: number | null }
   return processID ?? 0
 }
 
 function connectFault(target: ConnectionTarget, error: unknown): Fault {
   const where = describeTarget(target)
   const message = error instanceof Error ? error.message || error.name : String(error)
-  const state = error instanceof pg.DatabaseError ? error.code : undefined
+  const state = error instanceof DatabaseError ? error.code : undefined
   const details = { host: target.host, port: target.port, user: target.user, sqlState: state ?? null }
   const refused = state?.startsWith('28') === true || state === '3D000' || message.includes('SASL')
   const kind = refused ? 'postgres-authentication-failed' : 'postgres-unreachable'
@@ -126,7 +127,7 @@ function connectFault(target: ConnectionTarget, error: unknown): Fault {
 
 function queryFault(target: ConnectionTarget, error: unknown): Fault {
   const where = describeTarget(target)
-  if (error instanceof pg.DatabaseError) {
+  if (error instanceof DatabaseError) {
     // Class 57P: the server ends our connection because it stops, crashed, or recovers.
     const kind = error.code?.startsWith('57P') === true ? 'postgres-connection-lost' : 'postgres-query-failed'
     return new Fault(postgresFaults[kind], `Cannot run a statement at ${where}: ${error.message}`, {
