@@ -1,9 +1,21 @@
 import type { Clock } from '../../std/clock.ts'
-import type { ArmResult, FencerEvent, FencerState, LeaseDeadline, PostgresExit, PostgresStart, PostgresStop } from './core/protocol.ts'
+import type {
+  ArmResult,
+  FencerEvent,
+  FencerState,
+  LeaseDeadline,
+  PostgresExit,
+  PostgresStart,
+  PostgresStop,
+} from './core/protocol.ts'
+import { Fault } from '../../std/fault.ts'
+import { fencerFaults } from './faults.ts'
+import type { FencerConnection } from './fencer-connection.ts'
+import { killServer, readProcess } from './server-processes.ts'
 
 /**
  * The agent's side of the fencer. Disposing detaches: fencer and PostgreSQL go on, the lease's deadline too, and the
- * next agent attaches with {@link ensureFencer}. Every method rejects with `fencer-unreachable` when the fencer does not
+ * next agent attaches with `ensureFencer`. Every method rejects with `fencer-unreachable` when the fencer does not
  * answer; when its connection ends unexpectedly the fencer has died, and {@link FencerClient.killOrphans} must be called.
  */
 export interface FencerClient extends AsyncDisposable {
@@ -39,32 +51,101 @@ export interface FencerClient extends AsyncDisposable {
   /** Stops PostgreSQL, then ends the fencer; resolves when both are gone. */
   shutdown(how: PostgresStop): Promise<void>
 
-  /** Ends, with SIGKILL, whatever the lost fencer has left running; resolves when nothing of it runs any more. */
-  killOrphans(): Promise<void>
+  /**
+   * Ends with SIGKILL whatever a lost fencer has left running, and the fencer itself if it is only frozen; resolves when
+   * nothing of it runs any more.
+   */
+  killOrphans(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
 }
 
-export interface EnsureFencerOptions {
-  /** Holds `fencer.sock` and `fencer.log`. */
-  readonly stateDirectory: string
-  readonly clock: Clock
-  readonly signal?: AbortSignal | undefined
-  /** Defaults to {@link defaultFencerTiming}. Only a fencer started by this call takes it over. */
-  readonly timing?: Partial<FencerTiming> | undefined
+/** A fencer answers from memory; one that takes this long is frozen. */
+const answerMs = 2000
+/** Opening the log file and running the program may wait for a disk. */
+const startMs = 30_000
+const sweepMs = 5
+
+/** The client on top of an open conversation. */
+export function createFencerClient(connection: FencerConnection, clock: Clock): FencerClient {
+  const { fencerPid } = connection
+  const fencerStartTicks = readProcess(fencerPid)?.startTicks
+  const lost = Promise.withResolvers<void>()
+  let leaving = false
+  void connection.closed.then(() => {
+    if (!leaving) lost.resolve()
+  })
+
+  async function stop(how: PostgresStop, signal?: AbortSignal): Promise<PostgresExit | null> {
+    const exited = Promise.withResolvers<PostgresExit>()
+    using _ = connection.onEvent((event) => {
+      if (event.type === 'exited') exited.resolve(event)
+    })
+    await connection.ask({ command: 'stop', ...how }, answerMs)
+    if (!isRunning(connection.state)) return null
+    const aborted = Promise.withResolvers<never>()
+    const abort = (): void => aborted.reject(signal?.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      signal?.throwIfAborted()
+      return await Promise.race([exited.promise, aborted.promise, connection.closed.then(() => throwLost())])
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  return {
+    fencerPid,
+    get state() {
+      return connection.state
+    },
+    get postmasterPid() {
+      const { postgres } = connection.state
+      return postgres.status === 'running' ? postgres.pid : undefined
+    },
+    lost: lost.promise,
+    onEvent: (listener) => connection.onEvent(listener),
+    start: async (command) => (await connection.ask({ command: 'start', ...command }, startMs)) as { pid: number },
+    arm: async (lease) => (await connection.ask({ command: 'arm', ...lease }, answerMs)) as ArmResult,
+    disarm: async () => (await connection.ask({ command: 'disarm' }, answerMs)) as boolean,
+    stop: (how, { signal } = {}) => stop(how, signal),
+    status: async () => {
+      await connection.ask({ command: 'status' }, answerMs)
+      return connection.state
+    },
+    shutdown: async (how) => {
+      leaving = true
+      await connection.ask({ command: 'shutdown', ...how }, answerMs)
+      await connection.closed
+      while (isFencer(fencerPid, fencerStartTicks)) await clock.sleep(sweepMs)
+    },
+    killOrphans: async ({ signal } = {}) => {
+      const { server } = connection.state
+      for (;;) {
+        // The fencer first, lest it answers the end of its server with anything of its own.
+        const fencerLeft = isFencer(fencerPid, fencerStartTicks) && process.kill(fencerPid, 'SIGKILL')
+        const left = server === null ? 0 : killServer(server)
+        if (!fencerLeft && left === 0) return
+        await clock.sleep(sweepMs, { signal })
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      leaving = true
+      connection.close()
+      await connection.closed
+    },
+  }
 }
 
-export interface FencerTiming {
-  /** How long before the deadline PostgreSQL is asked to stop fast. */
-  readonly fastBeforeMs: number
-  /** How long before the deadline it is asked to stop immediately. */
-  readonly immediateBeforeMs: number
-  /** How long before the deadline everything is killed, so that it is gone at the deadline. */
-  readonly killBeforeMs: number
-  /** A jump of boottime minus monotonic by more than this ends an armed lease at once. */
-  readonly suspendLimitMs: number
+function isRunning({ postgres }: FencerState): boolean {
+  return postgres.status === 'running' || postgres.status === 'ending'
 }
 
-/** Attaches to the fencer of this state directory, starting one when none is running. */
-export declare function ensureFencer(options: EnsureFencerOptions): Promise<FencerClient>
+function isFencer(pid: number, startTicks: number | undefined): boolean {
+  return startTicks !== undefined && readProcess(pid)?.startTicks === startTicks
+}
 
-/** Attaches to a running fencer; undefined when none is running. */
-export declare function attachFencer(options: EnsureFencerOptions): Promise<FencerClient | undefined>
+function throwLost(): never {
+  throw new Fault(
+    fencerFaults['fencer-unreachable'],
+    'Cannot wait for the end of PostgreSQL: the connection to the fencer has ended',
+  )
+}

@@ -57,13 +57,32 @@ export type PostgresState =
   | { readonly status: 'starting' }
   | { readonly status: 'running'; readonly pid: number; readonly startedAt: MonotonicMs }
   /** The postmaster is gone, some of its processes are not yet. */
-  | { readonly status: 'ending'; readonly pid: number; readonly at: MonotonicMs }
+  | {
+      readonly status: 'ending'
+      readonly pid: number
+      readonly at: MonotonicMs
+      readonly code: number | null
+      readonly signal: string | null
+    }
   | ({ readonly status: 'exited' } & PostgresExit)
+
+/** By what a process is recognized as part of the server although its parent is gone. Paths without symbolic links. */
+export interface ServerIdentity {
+  readonly postmasterPid: number
+  /** When the postmaster started, in clock ticks since boot: its process id may be used again, this pair is not. */
+  readonly postmasterStartTicks: number
+  readonly program: string
+  readonly dataDirectory: string
+}
 
 export interface FencerState {
   readonly postgres: PostgresState
   /** The lease under which the server may run as a primary; null: none, the server must be a standby. */
   readonly armed: { readonly term: number; readonly deadline: MonotonicMs } | null
+  /** The server that runs, or ran last. */
+  readonly server: ServerIdentity | null
+  /** True when the kernel stops PostgreSQL should the fencer die; otherwise only the agent does. */
+  readonly diesWithFencer: boolean
   /** The highest term ever armed; older ones are refused. */
   readonly highestTerm: number
   /** Set from the first stage on, until the next start. It cannot be called back. */
