@@ -1,0 +1,48 @@
+import type { StateEntry } from './keys.ts'
+import { ago } from './proposal.ts'
+import type { View } from './view.ts'
+import { nobody } from './sync-set.ts'
+import type { SyncSet } from './sync-set.ts'
+
+/** How long a standby that stopped streaming stays in the set while others keep commits going. */
+export const removalGraceMs = 1000
+/** How long commits wait for the last standbys before durability `quorum` goes on without them. */
+export const degradeGraceMs = 3000
+
+/** Which standbys commits of a running primary should wait for now. */
+export function desiredSync(view: View, state: StateEntry, current: SyncSet): SyncSet {
+  const { mode, standbys } = view.self.durability
+  if (mode === 'async') return nobody
+  const members = view.coordinator.status === 'read' ? view.coordinator.cluster.members : []
+  const alive = (node: string): boolean => members.some((member) => member.node === node)
+  const mayVote = (node: string): boolean => members.some((member) => member.node === node && member.eligible)
+  const healthy = view.memory.followers
+    .filter((follower) => follower.caughtUp && mayVote(follower.node))
+    .map((follower) => follower.node)
+  const graceMs = healthy.length >= standbys ? removalGraceMs : degradeGraceMs
+  const missing = current.names.filter((name) => !healthy.includes(name))
+  const awaited = missing.filter((name) => {
+    const follower = view.memory.followers.find((candidate) => candidate.node === name)
+    return alive(name) && follower !== undefined && ago(view, follower.since) < graceMs
+  })
+  const names = [...healthy, ...awaited].toSorted()
+  if (mode === 'strict') return strictSet(names, missing, standbys)
+  return names.length === 0 ? nobody : { names, count: Math.min(standbys, names.length) }
+}
+
+/** Which standbys commits should wait for from the first one on that this node makes as the new primary. */
+export function initialSync(view: View, state: StateEntry): SyncSet {
+  const { mode, standbys } = view.self.durability
+  if (mode === 'async') return nobody
+  const members = view.coordinator.status === 'read' ? view.coordinator.cluster.members : []
+  const others = state.voters.names.filter((name) => name !== view.self.node)
+  const live = others.filter((name) => members.some((member) => member.node === name && member.eligible))
+  if (mode === 'strict') return strictSet(live, others, standbys)
+  return live.length === 0 ? nobody : { names: live, count: Math.min(standbys, live.length) }
+}
+
+/** Never fewer than asked for: rather wait for standbys that are gone. */
+function strictSet(live: readonly string[], gone: readonly string[], standbys: number): SyncSet {
+  if (live.length >= standbys) return { names: live, count: standbys }
+  return { names: [...new Set([...live, ...gone])].toSorted(), count: standbys }
+}

@@ -1,0 +1,66 @@
+import { initialSync } from '../desired-sync.ts'
+import { assumedHandOverMs, forecastRestartMs } from '../forecast.ts'
+import { ago, propose, recentFailures, soonMs } from '../proposal.ts'
+import type { FoundedView, Proposal } from '../proposal.ts'
+
+const crashLimit = 3
+const crashWindowMs = 120_000
+const silentLimitMs = 10_000
+const startingLimitMs = 30_000
+/** How long this node leaves the lease to the others after it has given it up. */
+export const yieldMs = 5000
+
+/** This node leads and its server is not there: restart it, or hand over, whichever is forecast to be sooner. */
+export function serverDown(view: FoundedView): Proposal {
+  const { data } = view
+  if (data.status !== 'present') return handOver(view, 'HA-062', 'its data is gone')
+  const crashes = view.memory.crashes.filter((at) => ago(view, at) < crashWindowMs).length
+  const heir = heirOf(view)
+  const failures = recentFailures(view, 'start', crashWindowMs)
+  if (heir !== null && (crashes >= crashLimit || failures >= 2)) {
+    return handOver(view, 'HA-062', `${crashes} crashes and ${failures} failed starts lately; ${heir} can take over`)
+  }
+  const restartMs = forecastRestartMs(data.clean ? 0 : data.recoveryBytes)
+  if (data.standbySignal) return start(view, 'standby', 'it has to be promoted')
+  if (heir !== null && view.state.promoted && assumedHandOverMs < restartMs) {
+    return handOver(view, 'HA-060', `restart forecast ${restartMs} ms, hand-over to ${heir} ${assumedHandOverMs} ms`)
+  }
+  const others = heir === null ? 'nobody can take over' : `hand-over to ${heir} ${assumedHandOverMs} ms`
+  return start(view, 'primary', `restart forecast ${restartMs} ms, ${others}`)
+}
+
+/** This node leads and its server runs but does not answer. */
+export function serverMute(view: FoundedView): Proposal {
+  const { server } = view
+  const since = server.status === 'starting' || server.status === 'silent' ? server.since : view.now
+  const limit = server.status === 'starting' ? startingLimitMs : silentLimitMs
+  const heir = heirOf(view)
+  if (heir === null || ago(view, since) < limit) return propose('HA-064', `PostgreSQL is ${server.status}`, [], soonMs)
+  return propose('HA-063', `PostgreSQL is ${server.status}; ${heir} can take over`, [
+    { command: 'release', because: `PostgreSQL is ${server.status}`, yieldMs },
+    { command: 'stop', because: 'it does not answer' },
+  ])
+}
+
+function start(view: FoundedView, as: 'primary' | 'standby', text: string): Proposal {
+  const sync = as === 'primary' ? initialSync(view, view.state) : null
+  return propose('HA-061', text, [{ command: 'start', as, sync }])
+}
+
+function handOver(_view: FoundedView, rule: 'HA-060' | 'HA-062', text: string): Proposal {
+  return propose(rule, text, [{ command: 'release', because: text, yieldMs }])
+}
+
+/** A live voter that could win: with it the lease is not given up in vain. */
+function heirOf(view: FoundedView): string | null {
+  const voters = view.state.mode === 'async' ? null : view.state.voters
+  const able = view.cluster.members.filter(
+    (member) =>
+      member.node !== view.self.node &&
+      member.eligible &&
+      member.role === 'standby' &&
+      (voters === null || voters.names.includes(member.node)),
+  )
+  if (voters !== null && able.length < voters.needed) return null
+  return able[0]?.node ?? null
+}
