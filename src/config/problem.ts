@@ -2,6 +2,7 @@ import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml
 import type { Document } from 'yaml'
 import type { z } from 'zod'
 import { nearest } from '../std/nearest.ts'
+import { settingFacts } from './setting.ts'
 import { expectation, knownKeys, listSettings, schemasAt } from './settings.ts'
 
 /** One thing wrong with a configuration file. */
@@ -92,7 +93,8 @@ function describeIssue(schema: z.core.$ZodType, issue: z.core.$ZodIssue, yaml: P
   const own = issue.code === 'custom' && issue.message !== '' && issue.message !== 'Invalid input'
   const expected = own ? issue.message : expectedAt(schema, issue.path)
   if (given === undefined) return [{ ...problem(issue.path, `missing; expected ${expected}`), missing: true }]
-  const shown = own && isSection(given) ? '' : `${show(given)} given; `
+  const hidden = isSecret(schema, issue.path) || (own && isSection(given))
+  const shown = hidden ? '' : `${show(given)} given; `
   return [problem(issue.path, `${shown}expected ${expected}${quotingHint(schema, issue.path, given)}`)]
 }
 
@@ -134,6 +136,11 @@ function quotingHint(schema: z.core.$ZodType, path: Path, given: unknown): strin
 
 function guessUnit(expected: string): string {
   return expected.startsWith('a size') ? 'MB' : 's'
+}
+
+/** Somebody may have put the secret itself where the name of its file belongs; it must not end up in a log. */
+function isSecret(schema: z.core.$ZodType, path: Path): boolean {
+  return schemasAt(schema, path).some((found) => settingFacts.get(found)?.secret === true)
 }
 
 function valueAt(value: unknown, path: Path): unknown {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isClusterName } from '../repository/core/object-names.ts'
 import { apiSection, coordinatorSection, durabilitySection, leaseSection } from './cluster-sections.ts'
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
@@ -12,7 +13,10 @@ import { repositoriesSection, walSection } from './storage-sections.ts'
 export const configSchema = z
   .strictObject({
     cluster: setting(
-      text(/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/, 'lower-case letters, digits and hyphens, at most 40, a letter first'),
+      text(
+        /^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/,
+        'lower-case letters, digits and hyphens, at most 40, a letter first',
+      ).refine(isClusterName),
       { about: 'The name of the cluster, the same on every node.', change: 'fixed', example: 'main' },
     ),
     node: nodeSection,

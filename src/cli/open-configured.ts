@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises'
+import type { Config, RepositoryConfig } from '../config/schema.ts'
+import { readSecretFile } from '../config/secret-file.ts'
+import type { Coordinator } from '../coordinator/coordinator.ts'
+import type { KeyAccess } from '../repository/openpgp-keys.ts'
+import type { Repository } from '../repository/repository.ts'
+import type { Clock } from '../std/clock.ts'
+import { Fault, isFault } from '../std/fault.ts'
+import type { ObjectStore } from '../store/object-store.ts'
+import { cliFaults } from './faults.ts'
+
+/** Opens what the configuration names. Adapters are imported only when they are used. */
+export async function openConfiguredCoordinator(config: Config, clock: Clock): Promise<Coordinator> {
+  const { coordinator } = config
+  switch (coordinator.type) {
+    case 'embedded': {
+      const { openEmbeddedCoordinator } = await import('../coordinator/embedded/embedded-coordinator.ts')
+      return await openEmbeddedCoordinator({ file: coordinator.file, clock })
+    }
+    default:
+      return coordinator.type satisfies never
+  }
+}
+
+export async function openConfiguredStore(repository: RepositoryConfig, clock: Clock): Promise<ObjectStore> {
+  switch (repository.type) {
+    case 'filesystem': {
+      const { openFileSystemStore } = await import('../store/file-system-store.ts')
+      return await openFileSystemStore({ root: repository.path, clock })
+    }
+    default:
+      return repository.type satisfies never
+  }
+}
+
+/** A repository and the store it is in; disposing closes the store. */
+export interface OpenedRepository extends AsyncDisposable {
+  readonly name: string
+  readonly repository: Repository
+}
+
+/** Opens a configured repository with the secrets it names. */
+export async function openConfiguredRepository(
+  config: RepositoryConfig,
+  options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+): Promise<OpenedRepository> {
+  const { openRepository } = await import('../repository/repository.ts')
+  const access = await repositoryAccess(config)
+  const store = await openConfiguredStore(config, options.clock)
+  try {
+    const repository = await openRepository(store, { ...access, signal: options.signal })
+    return { name: config.name, repository, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+  } catch (error) {
+    await store[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Opens a configured repository, making it first when its place is empty. */
+export async function openOrCreateRepository(
+  config: RepositoryConfig,
+  options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+): Promise<OpenedRepository> {
+  const { createRepository } = await import('../repository/repository.ts')
+  const { repositoryFaults } = await import('../repository/faults.ts')
+  try {
+    return await openConfiguredRepository(config, options)
+  } catch (error) {
+    if (!isFault(error, repositoryFaults['repository-not-found'])) throw error
+  }
+  await using store = await openConfiguredStore(config, options.clock)
+  const { passphrase } = await repositoryAccess(config)
+  const recipients = await Promise.all(config.recipientFiles.map((file) => readFile(file, 'utf8')))
+  await createRepository(store, { passphrase, recipients, ...options }).catch((error: unknown) => {
+    // Another node of the cluster was faster; its repository is as good.
+    if (!isFault(error, repositoryFaults['repository-exists'])) throw error
+  })
+  return await openConfiguredRepository(config, options)
+}
+
+async function repositoryAccess(config: RepositoryConfig): Promise<KeyAccess> {
+  const { passphraseFile, privateKeyFile } = config
+  return {
+    passphrase: passphraseFile === undefined ? undefined : await readSecretFile('passphraseFile', passphraseFile),
+    privateKey:
+      privateKeyFile === undefined ? undefined : { armored: await readSecretFile('privateKeyFile', privateKeyFile) },
+  }
+}
+
+/** The repository a command works on: the one named, else the first. Throws `cli-no-repository`. */
+export function chooseRepository(config: Config, name: string | undefined): RepositoryConfig {
+  const chosen = config.repositories.find((repository) => name === undefined || repository.name === name)
+  if (chosen !== undefined) return chosen
+  const known = config.repositories.map((repository) => repository.name)
+  const have = known.length === 0 ? 'the configuration has none' : `the configuration has ${known.join(', ')}`
+  const message = `Cannot find ${name === undefined ? 'a repository' : `a repository named ${name}`}: ${have}`
+  throw new Fault(cliFaults['cli-no-repository'], message, { details: { known } })
+}

@@ -1,0 +1,83 @@
+import { describeBytes } from '../../std/byte-size.ts'
+import { describeElapsed } from '../../std/duration.ts'
+import type { EpochMs } from '../../std/clock.ts'
+import { formatLsn } from '../../wal/core/lsn.ts'
+import type { Output, Style } from '../terminal/output.ts'
+import { formatTable } from '../terminal/table.ts'
+import type { NodeReport, StatusReport } from './core/status-report.ts'
+
+const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
+
+/** The status at a glance. `?` stands for what was not observed. */
+export function renderStatus(report: StatusReport, now: EpochMs, style: Output['style']): string {
+  const verdict = style(verdictStyles[report.verdict], report.verdict)
+  const lines = [
+    `cluster ${style('bold', report.cluster)}: ${verdict}${report.term === null ? '' : ` · term ${report.term}`}`,
+    ...report.problems.map((problem) => `  ${style(verdictStyles[report.verdict], '!')} ${problem}`),
+    '',
+    nodeTable(report),
+    '',
+    field('writes', describeWrites(report)),
+    field(
+      'next',
+      report.next.node === null ? `nobody: ${report.next.because}` : `${report.next.node} (${report.next.because})`,
+    ),
+    field('durability', describeDurability(report)),
+    field('failover', describeFailover(report, now)),
+    ...report.repositories.map((repository) => field('backups', describeRepository(repository, now))),
+  ]
+  if (report.repositories.length === 0) lines.push(field('backups', 'no repository is configured'))
+  return lines.join('\n')
+}
+
+function nodeTable(report: StatusReport): string {
+  const header = ['node', 'role', 'state', 'timeline', 'position', 'lag', 'late', 'sync', 'agent', 'address']
+  const row = (node: NodeReport): readonly string[] => {
+    const standby = node.role === 'standby'
+    return [
+      node.name,
+      node.role,
+      node.state,
+      String(node.timeline ?? '?'),
+      node.lsn === null ? '?' : formatLsn(node.lsn),
+      standby ? (node.lagBytes === null ? '?' : describeBytes(node.lagBytes)) : '',
+      standby ? (node.lagMs === null ? '?' : describeElapsed(node.lagMs)) : '',
+      standby ? (node.sync ?? '?') : '',
+      node.agent === 'unknown' ? '?' : node.agent,
+      node.address ?? '?',
+    ]
+  }
+  return formatTable(header, report.nodes.map(row), [3, 5, 6])
+}
+
+function describeWrites(report: StatusReport): string {
+  if (report.leader === null) return 'nowhere'
+  if (report.acceptsWrites === 'unknown') return `${report.leader}, as far as is known`
+  return report.acceptsWrites ? report.leader : `nowhere: ${report.leader} is not ready`
+}
+
+function describeDurability({ durability }: StatusReport): string {
+  if (durability === null) return '?'
+  if (durability.degraded !== null) return `${durability.mode}, reduced since ${formatLsn(durability.degraded.lsn)}`
+  return durability.mode === 'async' ? 'async' : `${durability.mode} over ${durability.voters.join(', ')}`
+}
+
+function describeFailover({ pause, switchover }: StatusReport, now: EpochMs): string {
+  if (switchover !== null) return `switchover to ${switchover.to ?? 'the best standby'} under way`
+  return pause === null ? 'automatic' : `paused for ${describeElapsed(now - pause.since)}: ${pause.because}`
+}
+
+function describeRepository(repository: StatusReport['repositories'][number], now: EpochMs): string {
+  if (!repository.readable) return `${repository.name}: ${repository.because}`
+  const { last, tailBytes } = repository
+  const age =
+    last === null
+      ? 'none yet'
+      : `last ${describeElapsed(now - last.stoppedAt)} ago (${describeBytes(last.dataBytes)}, ${last.id}), ${repository.backups} in all`
+  const tail = tailBytes === null ? 'archived WAL: ?' : `archived WAL ${describeBytes(tailBytes)} behind`
+  return `${repository.name}: ${age} · ${tail}`
+}
+
+function field(name: string, text: string): string {
+  return `${name.padEnd(11)}${text}`
+}

@@ -1,0 +1,72 @@
+import type { Config, RepositoryConfig } from '../../config/schema.ts'
+import type { Repository } from '../../repository/repository.ts'
+import type { Clock } from '../../std/clock.ts'
+import { withDeadline } from '../../std/deadline.ts'
+import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
+import { openConfiguredRepository } from '../open-configured.ts'
+import type { RepositoryReport } from './core/status-report.ts'
+
+const patienceMs = 10_000
+
+export interface RepositoryQuestion {
+  readonly config: Config
+  /** The timeline of the cluster, null when it is not known. */
+  readonly timeline: TimelineId | null
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+/** The last backup and the end of the archived WAL of every configured repository; one that cannot be read says why. */
+export function reportRepositories(question: RepositoryQuestion): Promise<readonly RepositoryReport[]> {
+  return Promise.all(
+    question.config.repositories.map(async (repository): Promise<RepositoryReport> => {
+      try {
+        return await withDeadline(`read repository ${repository.name}`, patienceMs, question.signal, (signal) =>
+          reportRepository(repository, { ...question, signal }),
+        )
+      } catch (error) {
+        question.signal.throwIfAborted()
+        return {
+          name: repository.name,
+          readable: false,
+          because: error instanceof Error ? error.message : String(error),
+        }
+      }
+    }),
+  )
+}
+
+async function reportRepository(
+  from: RepositoryConfig,
+  { config, timeline, clock, signal }: RepositoryQuestion,
+): Promise<RepositoryReport> {
+  const { listBackups } = await import('../../repository/catalogue.ts')
+  await using opened = await openConfiguredRepository(from, { clock, signal })
+  const { backups, damaged } = await listBackups(opened.repository, config.cluster, { signal })
+  const last = backups.at(-1)?.facts
+  return {
+    name: from.name,
+    readable: true,
+    backups: backups.length,
+    damaged: damaged.map(({ backup }) => backup),
+    last: last === undefined ? null : { id: last.backup, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
+    archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
+  }
+}
+
+async function archivedTo(
+  repository: Repository,
+  {
+    config,
+    timeline,
+    signal,
+  }: { readonly config: Config; readonly timeline: TimelineId; readonly signal: AbortSignal },
+): Promise<Lsn | null> {
+  const [{ walInventory }, { walCoverage }] = await Promise.all([
+    import('../../repository/wal-objects.ts'),
+    import('../../repository/core/wal-coverage.ts'),
+  ])
+  const inventory = await walInventory(repository, config.cluster, { signal })
+  const walSegmentBytes = config.postgres.walSegmentMegabytes * 1024 * 1024
+  return walCoverage(inventory, { timeline, walSegmentBytes }).ranges.at(-1)?.endLsn ?? null
+}
