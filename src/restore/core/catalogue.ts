@@ -1,4 +1,6 @@
+import type { TailName } from '../../repository/core/object-names.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
+import type { TimelineHistory } from '../../wal/core/timeline-history.ts'
 
 /** What a repository holds of one cluster, as plain data: everything that planning a restore depends on. */
 export interface Catalogue {
@@ -21,20 +23,10 @@ export interface CatalogueBackup {
 
 export interface CatalogueTimeline {
   readonly timeline: TimelineId
-  /** Its ancestors, oldest first, each with the position where it was left; undefined when its history is missing. */
-  readonly ancestors: readonly Ancestor[] | undefined
-  /** Start positions of the whole segments that are stored, ascending. */
+  /** Undefined when its history file is missing. Timeline 1 needs none. */
+  readonly history: TimelineHistory | undefined
+  /** Start positions of the whole segments that are stored. */
   readonly segments: readonly Lsn[]
-  /** Stored parts of unfinished segments, in any order, possibly overlapping. A part never crosses a segment's end. */
-  readonly tails: readonly TailRange[]
-}
-
-export interface Ancestor {
-  readonly timeline: TimelineId
-  readonly endLsn: Lsn
-}
-
-export interface TailRange {
-  readonly startLsn: Lsn
-  readonly endLsn: Lsn
+  /** Stored parts of unfinished segments, possibly overlapping. A part never crosses a segment's end. */
+  readonly tails: readonly TailName[]
 }

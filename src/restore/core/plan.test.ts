@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
+import type { TimelineHistory } from '../../wal/core/timeline-history.ts'
 import type { Catalogue, CatalogueBackup, CatalogueTimeline } from './catalogue.ts'
 import { planRestore } from './plan.ts'
 import type { PlanOutcome, RestorePlan, RestoreRequest } from './plan.ts'
-import { timelinePath } from './timeline-path.ts'
+import { pathTo } from './timeline-path.ts'
 
 // Segments of 10 bytes keep the tables readable: segment 3 holds the positions 30 to 39.
 const segmentBytes = 10
@@ -27,10 +28,19 @@ function timeline(
 ): CatalogueTimeline {
   return {
     timeline: id as TimelineId,
-    ancestors: ancestors?.map(([ancestor, end]) => ({ timeline: ancestor as TimelineId, endLsn: lsn(end) })),
+    history: ancestors === undefined ? undefined : historyOf(id, ancestors),
     segments: segments.map((segment) => lsn(segment * segmentBytes)),
-    tails: tails.map(([start, end]) => ({ startLsn: lsn(start), endLsn: lsn(end) })),
+    tails: tails.map(([start, end]) => ({ timeline: id as TimelineId, startLsn: lsn(start), endLsn: lsn(end) })),
   }
+}
+
+function historyOf(id: number, ancestors: readonly (readonly [number, number])[]): TimelineHistory {
+  const entries = ancestors.map(([ancestor, end]) => ({
+    timeline: ancestor as TimelineId,
+    switchLsn: lsn(end),
+    reason: '',
+  }))
+  return { timeline: id as TimelineId, ancestors: entries }
 }
 
 function catalogue(backups: readonly CatalogueBackup[], ...timelines: readonly CatalogueTimeline[]): Catalogue {
@@ -55,11 +65,9 @@ function refusal(outcome: PlanOutcome): string {
 }
 
 function pieces(outcome: PlanOutcome): readonly string[] {
-  return planned(outcome).wal.map((piece) => {
-    const parts =
-      piece.parts === undefined ? '' : `:${piece.parts.map((part) => `${part.startLsn}-${part.endLsn}`).join('+')}`
-    return `${piece.timeline}/${Number(piece.segmentStart) / segmentBytes}=${piece.validBytes}${parts}`
-  })
+  return planned(outcome).wal.map(
+    (piece) => `${piece.timeline}/${Number(piece.segmentStart) / segmentBytes}=${piece.validBytes}`,
+  )
 }
 
 test('whole segments, then the parts of the unfinished one', () => {
@@ -75,11 +83,11 @@ test('whole segments, then the parts of the unfinished one', () => {
       ],
     ),
   )
-  assert.deepEqual(pieces(plan(from)), ['1/1=10', '1/2=10', '1/3=7:30-33+33-37'])
+  assert.deepEqual(pieces(plan(from)), ['1/1=10', '1/2=10', '1/3=7'])
   assert.equal(planned(plan(from)).walEndLsn, 37n)
 })
 
-test('parts that a longer part covers are left out', () => {
+test('parts may overlap', () => {
   const from = catalogue(
     [backup('a', 1, 12, 15)],
     timeline(
@@ -95,13 +103,13 @@ test('parts that a longer part covers are left out', () => {
       ],
     ),
   )
-  assert.deepEqual(pieces(plan(from)), ['1/1=8:10-16+16-18'])
+  assert.deepEqual(pieces(plan(from)), ['1/1=8'])
 })
 
 test('a segment with a fork comes from the child, which repeats the parent up to the fork', () => {
   const parent = timeline(1, [], [1, 2], [[30, 35]])
   const from = catalogue([backup('a', 1, 12, 15)], parent, timeline(2, [[1, 35]], [3], [[40, 44]]))
-  assert.deepEqual(pieces(plan(from)), ['1/1=10', '1/2=10', '2/3=10', '2/4=4:40-44'])
+  assert.deepEqual(pieces(plan(from)), ['1/1=10', '1/2=10', '2/3=10', '2/4=4'])
 })
 
 test('before the child has any WAL the parent serves the segment, but not past the fork', () => {
@@ -128,7 +136,7 @@ test('several forks in one segment', () => {
     [],
     [[20, 28]],
   )
-  assert.deepEqual(pieces(plan(catalogue([backup('a', 1, 12, 15)], ...histories, third))), ['1/1=10', '3/2=8:20-28'])
+  assert.deepEqual(pieces(plan(catalogue([backup('a', 1, 12, 15)], ...histories, third))), ['1/1=10', '3/2=8'])
 })
 
 test('the newest backup that ended before the target is taken', () => {
@@ -203,7 +211,7 @@ const arbitraryCatalogue = fc
     const timelines = [timeline(1, [], wal[0]?.segments ?? [], tailsOf(wal[0]?.tails ?? []))]
     for (const [index, [parentIndex, fork]] of forks.entries()) {
       const parent = timelines[Math.min(parentIndex, index)] as CatalogueTimeline
-      const above = (parent.ancestors ?? []).map((entry) => [entry.timeline, Number(entry.endLsn)] as const)
+      const above = (parent.history?.ancestors ?? []).map((entry) => [entry.timeline, Number(entry.switchLsn)] as const)
       const end = Math.max(fork, (above.at(-1)?.[1] ?? 0) + 1)
       const entry = wal[index + 1]
       const ancestors = [...above, [parent.timeline, end] as const]
@@ -236,18 +244,18 @@ const arbitraryRequest = fc.record({
 
 /** Byte by byte: how far the stored WAL of a path reaches from the segment that holds `start`. */
 function bruteForceReach(from: Catalogue, end: TimelineId, start: number): number {
-  const path = timelinePath(from, end) ?? []
+  const path = pathTo(from, end) ?? []
   for (let segment = Math.floor(start / 10); ; segment += 1) {
     let reach = segment * 10
     for (const entry of path) {
       const wal = from.timelines.find((candidate) => candidate.timeline === entry.timeline)
-      if (wal === undefined || Number(entry.beginLsn) >= segment * 10 + 10) continue
+      if (wal === undefined || Number(entry.startLsn) >= segment * 10 + 10) continue
       const stored = (byte: number): boolean =>
         wal.segments.includes(lsn(segment * 10)) ||
         wal.tails.some((part) => part.startLsn >= segment * 10 && part.startLsn <= byte && part.endLsn > byte)
       let byte = segment * 10
       while (byte < segment * 10 + 10 && byte < Number(entry.endLsn ?? 999) && stored(byte)) byte += 1
-      if (byte > Number(entry.beginLsn) && byte > reach) reach = byte
+      if (byte > Number(entry.startLsn) && byte > reach) reach = byte
     }
     if (reach < segment * 10 + 10) return reach
   }
@@ -275,7 +283,7 @@ function checkPlan(from: Catalogue, request: RestoreRequest, made: RestorePlan):
     const end = piece.segmentStart + BigInt(piece.validBytes)
     const entry = made.path.find((candidate) => candidate.timeline === piece.timeline)
     assert.ok(entry !== undefined && (entry.endLsn === undefined || end <= entry.endLsn), 'nothing past a fork')
-    checkStored(from, piece.timeline, piece.segmentStart, end, piece.parts)
+    checkStored(from, piece.timeline, piece.segmentStart, end)
     expected = end
   }
   assert.equal(made.walEndLsn, expected)
@@ -290,35 +298,20 @@ function checkPlan(from: Catalogue, request: RestoreRequest, made: RestorePlan):
 function storedBeyond(from: Catalogue, made: RestorePlan): boolean {
   return made.path.some((entry) => {
     const wal = from.timelines.find((candidate) => candidate.timeline === entry.timeline)
-    const ends = [
-      ...(wal?.segments ?? []).map((start) => start + 10n),
-      ...(wal?.tails ?? []).map((part) => part.endLsn),
-    ]
-    const counted = ends
-      .filter((end) => end > entry.beginLsn)
-      .map((end) => ((entry.endLsn ?? 999n) < end ? (entry.endLsn ?? 999n) : end))
-    return counted.some((end) => end > made.walEndLsn)
+    const segments = (wal?.segments ?? []).map((start) => ({ startLsn: start, endLsn: start + 10n }))
+    return [...segments, ...(wal?.tails ?? [])].some((range) => {
+      const from = range.startLsn > entry.startLsn ? range.startLsn : entry.startLsn
+      const end = entry.endLsn !== undefined && entry.endLsn < range.endLsn ? entry.endLsn : range.endLsn
+      return from < end && end > made.walEndLsn
+    })
   })
 }
 
-function checkStored(
-  from: Catalogue,
-  on: TimelineId,
-  start: bigint,
-  end: bigint,
-  parts: RestorePlan['wal'][number]['parts'],
-): void {
+function checkStored(from: Catalogue, on: TimelineId, start: bigint, end: bigint): void {
   const wal = from.timelines.find((candidate) => candidate.timeline === on)
   assert.ok(wal !== undefined)
-  if (parts === undefined) {
-    assert.ok(wal.segments.includes(start as Lsn))
-    return
+  if (wal.segments.includes(start as Lsn)) return
+  for (let byte = start; byte < end; byte += 1n) {
+    assert.ok(wal.tails.some((tail) => tail.startLsn >= start && tail.startLsn <= byte && tail.endLsn > byte))
   }
-  let reach = start
-  for (const part of parts) {
-    assert.ok(wal.tails.some((tail) => tail.startLsn === part.startLsn && tail.endLsn === part.endLsn))
-    assert.ok(part.startLsn <= reach && part.endLsn > reach, 'parts join without a hole')
-    reach = part.endLsn
-  }
-  assert.ok(reach >= end)
 }

@@ -1,10 +1,10 @@
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
+import type { TimelineStretch } from '../../wal/core/timeline-history.ts'
 import type { Catalogue, CatalogueBackup } from './catalogue.ts'
 import { describeRecoveryTarget, formatMicros } from './target.ts'
 import type { RecoveryTarget, TargetTimeline } from './target.ts'
-import { isOnPath, knownTimelines, timelinePath } from './timeline-path.ts'
-import type { PathEntry } from './timeline-path.ts'
+import { isOnPath, knownTimelines, pathTo } from './timeline-path.ts'
 import { walkWal } from './wal-walk.ts'
 import type { WalGap, WalPiece, WalWalk } from './wal-walk.ts'
 
@@ -27,7 +27,7 @@ export function planRestore(catalogue: Catalogue, request: RestoreRequest): Plan
   if ('refusal' in way) return way
   const backup = chooseBackup(way.candidates, request)
   if ('refusal' in backup) return backup
-  const path = way.path ?? timelinePath(catalogue, backup.timeline)
+  const path = way.path ?? pathTo(catalogue, backup.timeline)
   if (path === undefined) return refuseUnknownHistory(backup.timeline)
   return planWal(catalogue, request.target, backup, path)
 }
@@ -45,7 +45,7 @@ export interface RestorePlan {
   readonly timeline: TimelineId
   readonly segmentBytes: number
   /** Timelines from the backup's to the target's, oldest first. */
-  readonly path: readonly PathEntry[]
+  readonly path: readonly TimelineStretch[]
   readonly wal: readonly WalPiece[]
   /** Where the planned WAL ends. */
   readonly walEndLsn: Lsn
@@ -84,7 +84,7 @@ function refuseUnknownHistory(timeline: TimelineId): Refused {
 
 /** The path, where the request fixes one, and the backups that lie on it. */
 interface Way {
-  readonly path: readonly PathEntry[] | undefined
+  readonly path: readonly TimelineStretch[] | undefined
   readonly candidates: readonly CatalogueBackup[]
 }
 
@@ -109,7 +109,7 @@ function chooseTimeline(catalogue: Catalogue, timeline: TimelineId, wanted: read
   if (!knownTimelines(catalogue).includes(timeline)) {
     return refuse('unknown-timeline', `the repository knows no timeline ${timeline}`)
   }
-  const path = timelinePath(catalogue, timeline)
+  const path = pathTo(catalogue, timeline)
   if (path === undefined) return refuseUnknownHistory(timeline)
   const candidates = wanted.filter((backup) => isOnPath(backup, path))
   if (candidates.length > 0) return { path, candidates }
@@ -144,14 +144,14 @@ function planWal(
   catalogue: Catalogue,
   target: RecoveryTarget,
   backup: CatalogueBackup,
-  wholePath: readonly PathEntry[],
+  wholePath: readonly TimelineStretch[],
 ): PlanOutcome {
   const path = wholePath.slice(wholePath.findIndex((entry) => entry.timeline === backup.timeline))
   const walk = walkWal(catalogue, path, backup.startLsn)
   const refusal = checkReach(walk, target, backup)
   if (refusal !== undefined) return refusal
   const readUpTo = target.kind === 'lsn' ? target.lsn : target.kind === 'immediate' ? backup.stopLsn : walk.endLsn
-  const timeline = (path.at(-1) as PathEntry).timeline
+  const timeline = (path.at(-1) as TimelineStretch).timeline
   return {
     plan: {
       backup,

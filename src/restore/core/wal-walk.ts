@@ -1,6 +1,8 @@
+import type { TailName } from '../../repository/core/object-names.ts'
+import { contiguousTail } from '../../repository/core/wal-coverage.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
-import type { Catalogue, CatalogueTimeline, TailRange } from './catalogue.ts'
-import type { PathEntry } from './timeline-path.ts'
+import type { TimelineStretch } from '../../wal/core/timeline-history.ts'
+import type { Catalogue, CatalogueTimeline } from './catalogue.ts'
 
 /**
  * One WAL file that recovery will be given. PostgreSQL asks for a segment on the newest timeline first and would also
@@ -12,8 +14,6 @@ export interface WalPiece {
   readonly segmentStart: Lsn
   /** Bytes from the segment's start that are real; the rest is served as zeros. */
   readonly validBytes: number
-  /** The stored parts that make up the segment, or undefined when the whole segment is stored. */
-  readonly parts: readonly TailRange[] | undefined
 }
 
 export interface WalGap {
@@ -32,7 +32,7 @@ export interface WalWalk {
 }
 
 /** Follows a path from `startLsn` as far as the stored WAL reaches without a hole. */
-export function walkWal(catalogue: Catalogue, path: readonly PathEntry[], startLsn: Lsn): WalWalk {
+export function walkWal(catalogue: Catalogue, path: readonly TimelineStretch[], startLsn: Lsn): WalWalk {
   const segmentBytes = BigInt(catalogue.segmentBytes)
   const stored = new Map(catalogue.timelines.map((entry) => [entry.timeline, indexTimeline(entry, segmentBytes)]))
   const pieces: WalPiece[] = []
@@ -42,87 +42,60 @@ export function walkWal(catalogue: Catalogue, path: readonly PathEntry[], startL
     const piece = bestPiece(stored, path, segmentStart, segmentEnd)
     const reach = (segmentStart + BigInt(piece?.validBytes ?? 0)) as Lsn
     if (piece !== undefined) pieces.push(piece)
-    if (reach < segmentEnd) return { pieces, endLsn: reach, gap: gapAfter(catalogue, path, reach, segmentBytes) }
+    if (reach < segmentEnd) return { pieces, endLsn: reach, gap: gapAfter(catalogue, path, reach) }
     segmentStart = segmentEnd
   }
 }
 
 interface StoredTimeline {
+  readonly timeline: TimelineId
   readonly segments: ReadonlySet<bigint>
-  readonly tails: ReadonlyMap<bigint, readonly TailRange[]>
+  readonly tails: ReadonlyMap<bigint, readonly TailName[]>
 }
 
 function indexTimeline(entry: CatalogueTimeline, segmentBytes: bigint): StoredTimeline {
   const tails = Map.groupBy(entry.tails, (part) => part.startLsn - (part.startLsn % segmentBytes))
-  return { segments: new Set(entry.segments), tails }
+  return { timeline: entry.timeline, segments: new Set(entry.segments), tails }
 }
 
 function bestPiece(
   stored: ReadonlyMap<TimelineId, StoredTimeline>,
-  path: readonly PathEntry[],
+  path: readonly TimelineStretch[],
   segmentStart: Lsn,
   segmentEnd: Lsn,
 ): WalPiece | undefined {
-  for (const { timeline, beginLsn, endLsn } of path.toReversed()) {
-    if (beginLsn >= segmentEnd || (endLsn !== undefined && endLsn <= segmentStart)) continue
-    const timelineWal = stored.get(timeline)
-    if (timelineWal === undefined) continue
-    const { parts, reach } = coverSegment(timelineWal, segmentStart, segmentEnd)
+  for (const { timeline, startLsn, endLsn } of path.toReversed()) {
+    if (startLsn >= segmentEnd || (endLsn !== undefined && endLsn <= segmentStart)) continue
+    const reach = storedUpTo(stored.get(timeline), segmentStart, segmentEnd)
     const clipped = endLsn !== undefined && endLsn < reach ? endLsn : reach
-    if (clipped <= segmentStart || clipped <= beginLsn) continue
-    return { timeline, segmentStart, validBytes: Number(clipped - segmentStart), parts }
+    // A child's file that does not reach past the fork tells nothing that the parent's does not.
+    if (clipped > segmentStart && clipped > startLsn) {
+      return { timeline, segmentStart, validBytes: Number(clipped - segmentStart) }
+    }
   }
   return undefined
 }
 
-/** The stored parts that together reach furthest without a hole from the segment's start. */
-function coverSegment(
-  stored: StoredTimeline,
-  segmentStart: Lsn,
-  segmentEnd: Lsn,
-): { readonly parts: readonly TailRange[] | undefined; readonly reach: Lsn } {
-  if (stored.segments.has(segmentStart)) return { parts: undefined, reach: segmentEnd }
-  const candidates = (stored.tails.get(segmentStart) ?? []).toSorted((left, right) =>
-    left.startLsn < right.startLsn ? -1 : left.startLsn > right.startLsn ? 1 : 0,
-  )
-  const parts: TailRange[] = []
-  let reach = segmentStart
-  let next: TailRange | undefined
-  for (const candidate of candidates) {
-    if (candidate.startLsn > reach) {
-      if (next === undefined || candidate.startLsn > next.endLsn) break
-      parts.push(next)
-      reach = next.endLsn
-      next = undefined
-    }
-    if (candidate.endLsn > (next?.endLsn ?? reach)) next = candidate
-  }
-  if (next !== undefined) {
-    parts.push(next)
-    reach = next.endLsn
-  }
-  return { parts, reach: reach < segmentEnd ? reach : segmentEnd }
+/** How far a timeline's stored WAL reaches without a hole from a segment's start. */
+function storedUpTo(stored: StoredTimeline | undefined, startLsn: Lsn, endLsn: Lsn): Lsn {
+  if (stored === undefined) return startLsn
+  if (stored.segments.has(startLsn)) return endLsn
+  const segment = { timeline: stored.timeline, startLsn, endLsn }
+  return contiguousTail(stored.tails.get(startLsn) ?? [], segment).at(-1)?.endLsn ?? startLsn
 }
 
-function gapAfter(
-  catalogue: Catalogue,
-  path: readonly PathEntry[],
-  reach: Lsn,
-  segmentBytes: bigint,
-): WalGap | undefined {
+function gapAfter(catalogue: Catalogue, path: readonly TimelineStretch[], reach: Lsn): WalGap | undefined {
+  const segmentBytes = BigInt(catalogue.segmentBytes)
   let nearest: WalGap | undefined
-  for (const entry of path) {
-    const wal = catalogue.timelines.find((candidate) => candidate.timeline === entry.timeline)
+  for (const stretch of path) {
+    const wal = catalogue.timelines.find((candidate) => candidate.timeline === stretch.timeline)
     if (wal === undefined) continue
-    const ranges = [
-      ...wal.segments.map((startLsn) => ({ startLsn, endLsn: (startLsn + segmentBytes) as Lsn })),
-      ...wal.tails,
-    ]
-    for (const range of ranges) {
-      const from = [range.startLsn, entry.beginLsn, reach].reduce((left, right) => (left > right ? left : right))
-      if (from >= range.endLsn || (entry.endLsn !== undefined && from >= entry.endLsn)) continue
+    const segments = wal.segments.map((startLsn) => ({ startLsn, endLsn: (startLsn + segmentBytes) as Lsn }))
+    for (const range of [...segments, ...wal.tails]) {
+      const from = [range.startLsn, stretch.startLsn, reach].reduce((left, right) => (left > right ? left : right))
+      if (from >= range.endLsn || (stretch.endLsn !== undefined && from >= stretch.endLsn)) continue
       if (nearest === undefined || from < nearest.endLsn) {
-        nearest = { startLsn: reach, endLsn: from, timeline: entry.timeline }
+        nearest = { startLsn: reach, endLsn: from, timeline: stretch.timeline }
       }
     }
   }

@@ -1,0 +1,75 @@
+import { defineFaults } from '../std/fault.ts'
+
+/** What can go wrong when a backup is restored and its WAL replayed. */
+export const restoreFaults = defineFaults({
+  'restore-no-backup': {
+    exitClass: 'notFound',
+    meaning: 'There is no backup to restore from, or none with the given name.',
+    hint: '`holdfast backups` lists the backups there are.',
+  },
+  'restore-target-too-early': {
+    exitClass: 'usage',
+    meaning: 'The target lies before the end of every backup that could lead there.',
+    hint: 'Choose a later target; `holdfast backups` shows the time ranges that can be restored.',
+  },
+  'restore-target-too-late': {
+    exitClass: 'usage',
+    meaning: 'The target lies after the last WAL in the repository.',
+    hint: 'Choose an earlier target, or `latest`; look whether the archiver is behind.',
+  },
+  'restore-timeline-unknown': {
+    exitClass: 'usage',
+    meaning: 'The wanted timeline does not exist in the repository, or its history file is missing.',
+    hint: 'Leave the timeline out to take the newest; `holdfast backups` lists the timelines.',
+  },
+  'restore-wal-gap': {
+    exitClass: 'integrity',
+    meaning: 'WAL between the backup and the target is missing in the repository.',
+    hint: 'Choose a target before the named gap, or a backup after it; look for the missing range in pg_wal of another node.',
+  },
+  'restore-target-not-reached': {
+    exitClass: 'failed',
+    meaning: 'Recovery used all planned WAL and did not meet the target; the database was not opened.',
+    hint: 'The target is not in the archived WAL of this timeline: choose an earlier one, an older backup, or another timeline.',
+  },
+  'restore-directory-not-empty': {
+    exitClass: 'refused',
+    meaning: 'A directory that a restore should fill already holds something.',
+    hint: 'Give an empty directory; what is left of a restore that failed may be removed.',
+  },
+  'restore-tablespace-unmapped': {
+    exitClass: 'usage',
+    meaning: 'The backup has a tablespace for which no directory was given; the original place is never used unasked.',
+    hint: 'Give a directory for each tablespace: --tablespace OID=DIRECTORY.',
+  },
+  'restore-write-failed': {
+    exitClass: 'failed',
+    meaning: 'A file of the restored data directory could not be written.',
+    hint: 'Look at the named directory and its file system, remove the incomplete restore and run it again.',
+  },
+  'restore-worker-failed': {
+    exitClass: 'bug',
+    meaning: 'A thread of the restore ended unexpectedly.',
+    hint: 'Remove the incomplete restore and run it again; report it with the message if it happens twice.',
+  },
+  'restore-incomplete': {
+    exitClass: 'refused',
+    meaning: 'A directory holds a restore that did not come to its end.',
+    hint: 'Remove the directory and restore again.',
+  },
+  'restore-wal-unreadable': {
+    exitClass: 'integrity',
+    meaning: 'The planned WAL holds no record at its end, so that recovery could not be told where to stop.',
+    hint: 'Restore to an explicit target before the named position.',
+  },
+  'restore-recovery-failed': {
+    exitClass: 'failed',
+    meaning: 'PostgreSQL stopped during recovery; the database was not opened.',
+    hint: 'The last lines of its log are in the message; after the cause is removed, recovery can be started again.',
+  },
+  'restore-parameters-too-small': {
+    exitClass: 'failed',
+    meaning: 'Recovery cannot go on because a parameter is smaller than it was on the primary.',
+    hint: 'Restore with the action `promote`, or raise the named parameter.',
+  },
+})
