@@ -13,7 +13,8 @@ export const backupFaults = defineFaults({
   },
   'backup-server-unfit': {
     exitClass: 'refused',
-    meaning: 'The server cannot be backed up as it is: it is a standby, its wal_level is minimal, or it was built in an unusual way.',
+    meaning:
+      'The server cannot be backed up as it is: it is a standby, its wal_level is minimal, or it was built in an unusual way.',
     hint: 'Back up the primary, with wal_level replica or logical.',
   },
   'backup-already-running': {

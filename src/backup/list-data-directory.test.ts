@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { backupFaults } from './faults.ts'
 import { listDataDirectory } from './list-data-directory.ts'
 
 const version = 'PG_15_202209061'
@@ -25,10 +26,18 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
   const data = join(root, 'data')
   await put(data, 'PG_VERSION', 'postmaster.pid', 'global/pg_control', 'global/1262', 'pg_notify/0000')
   await put(data, 'base/5/1', 'base/5/2', 'base/5/2_init', 'base/5/t4_3', 'base/pgsql_tmp/pgsql_tmp1.0')
-  await put(root, `space/${version}/5/9`, 'space/PG_14_202107181/5/9', 'space/notes', 'wal/0001', 'wal/archive_status/1.done')
+  await put(
+    root,
+    `space/${version}/5/9`,
+    'space/PG_14_202107181/5/9',
+    'space/notes',
+    'wal/0001',
+    'wal/archive_status/1.done',
+  )
   await mkdir(join(data, 'pg_tblspc'))
   await symlink(join(root, 'space'), join(data, 'pg_tblspc/16400'))
   await symlink(join(root, 'wal'), join(data, 'pg_wal'))
+  await writeFile(Buffer.concat([Buffer.from(`${data}/odd`), Buffer.from([0xff])]), '')
   await symlink('/etc/hostname', join(data, 'linked.conf'))
 
   const listing = await listDataDirectory(data, version)
@@ -39,14 +48,26 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
   )
   assert.deepEqual(
     listing.directories.map((directory) => directory.path),
-    ['base', 'base/5', 'global', 'pg_notify', 'pg_tblspc', 'pg_tblspc/16400', `pg_tblspc/16400/${version}`]
-      .concat([`pg_tblspc/16400/${version}/5`, 'pg_wal', 'pg_wal/archive_status'])
+    ['base', 'base/5', 'global', 'pg_notify', 'pg_tblspc', 'pg_tblspc/16400', `pg_tblspc/16400/${version}`].concat([
+      `pg_tblspc/16400/${version}/5`,
+      'pg_wal',
+      'pg_wal/archive_status',
+    ]),
   )
-  assert.deepEqual(listing.skipped, ['linked.conf'])
+  assert.deepEqual(listing.skipped, ['linked.conf', 'odd\uFFFD'])
+  assert.deepEqual(listing.tablespaces, [{ oid: 16400, location: join(root, 'space') }])
   assert.equal(listing.files[0]?.sizeBytes, 'PG_VERSION'.length)
 })
 
 test('stops when it is told to', async (t) => {
   const root = await scratch(t)
   await assert.rejects(listDataDirectory(root, version, { signal: AbortSignal.abort(new Error('enough')) }), /enough/)
+})
+
+test('refuses a tablespace whose place is gone', async (t) => {
+  const root = await scratch(t)
+  await put(root, 'PG_VERSION')
+  await mkdir(join(root, 'pg_tblspc'))
+  await symlink(join(root, 'unmounted'), join(root, 'pg_tblspc/16400'))
+  await assert.rejects(listDataDirectory(root, version), { kind: backupFaults['backup-file-missing'] })
 })

@@ -1,7 +1,10 @@
 import type { Stats } from 'node:fs'
-import { lstat, readdir, stat } from 'node:fs/promises'
+import { lstat, readdir, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Fault } from '../std/fault.ts'
 import { controlFilePath, directoryRule, keepsFile, unloggedFilter } from './core/content-rules.ts'
+import { tablespaceOf } from './core/tablespace-map.ts'
+import { backupFaults } from './faults.ts'
 
 /** One moment's list of a running server's files. Any of them may be gone, longer or shorter when it is read. */
 export interface DataDirectoryListing {
@@ -9,8 +12,15 @@ export interface DataDirectoryListing {
   readonly directories: readonly ListedDirectory[]
   /** In the order to copy them; `global/pg_control` is not among them. */
   readonly files: readonly ListedFile[]
-  /** What a backup cannot hold: symbolic links other than of tablespaces, sockets, devices, pipes. */
+  /** The tablespaces that are linked to another place. */
+  readonly tablespaces: readonly LinkedTablespace[]
+  /** What a backup cannot hold: symbolic links other than of tablespaces, sockets, devices, names that are not UTF-8. */
   readonly skipped: readonly string[]
+}
+
+export interface LinkedTablespace {
+  readonly oid: number
+  readonly location: string
 }
 
 export interface ListedDirectory {
@@ -31,7 +41,7 @@ export async function listDataDirectory(
   tablespaceDirectory: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<DataDirectoryListing> {
-  const found: Found = { directories: [], files: [], skipped: [] }
+  const found: Found = { directories: [], files: [], tablespaces: [], skipped: [] }
   await walk({ dataDirectory, tablespaceDirectory, signal: options.signal, found }, '')
   const keep = unloggedFilter(found.files.map((file) => file.path))
   const files = found.files.filter((file) => file.path !== controlFilePath && keep(file.path))
@@ -41,6 +51,7 @@ export async function listDataDirectory(
 interface Found {
   readonly directories: ListedDirectory[]
   readonly files: ListedFile[]
+  readonly tablespaces: LinkedTablespace[]
   readonly skipped: string[]
 }
 
@@ -57,8 +68,10 @@ async function walk(context: Walk, directory: string): Promise<void> {
   for (const entry of (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = directory === '' ? entry.name : `${directory}/${entry.name}`
     const stats = await unlessGone(statOf(context, path))
-    if (stats === undefined) continue
-    if (stats.isDirectory()) await visitDirectory(context, path, stats)
+    // A name that is not UTF-8 cannot be opened by what readdir made of it.
+    if (path.includes('\uFFFD')) context.found.skipped.push(path)
+    else if (stats === undefined) await refuseDanglingTablespace(context, path)
+    else if (stats.isDirectory()) await visitDirectory(context, path, stats)
     else if (stats.isFile()) visitFile(context, path, stats)
     else context.found.skipped.push(path)
   }
@@ -74,6 +87,7 @@ async function visitDirectory(context: Walk, path: string, stats: Stats): Promis
   const rule = directoryRule(path)
   if (rule === 'exclude' || isForeignInTablespace(path, context.tablespaceDirectory)) return
   context.found.directories.push({ path, mode: stats.mode & 0o7777 })
+  if (isTablespace(path)) await noteTablespace(context, path)
   if (rule === 'keep') await walk(context, path)
 }
 
@@ -84,6 +98,28 @@ function visitFile(context: Walk, path: string, stats: Stats): void {
 
 function isTablespace(path: string): boolean {
   return /^pg_tblspc\/[^/]+$/.test(path)
+}
+
+/** Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note. */
+async function noteTablespace(context: Walk, path: string): Promise<void> {
+  const oid = tablespaceOf(path)
+  const full = join(context.dataDirectory, path)
+  const isLink = (await unlessGone(lstat(full)))?.isSymbolicLink() === true
+  const location = isLink ? await unlessGone(readlink(full)) : undefined
+  if (oid !== undefined && location !== undefined) context.found.tablespaces.push({ oid, location })
+}
+
+/** A tablespace whose place is not there, for want of a mount perhaps, must not silently be missing in the backup. */
+async function refuseDanglingTablespace(context: Walk, path: string): Promise<void> {
+  if (!isTablespace(path)) return
+  const full = join(context.dataDirectory, path)
+  const location = await unlessGone(readlink(full))
+  if (location === undefined) return
+  throw new Fault(
+    backupFaults['backup-file-missing'],
+    `Cannot back up tablespace ${path}: its place ${location} does not exist`,
+    { details: { path, location }, hint: 'Mount the file system of the tablespace, or drop the tablespace.' },
+  )
 }
 
 /** A tablespace's place may be shared: with another major version, with anything a person puts there. */

@@ -71,7 +71,15 @@ test('directories', () => {
 })
 
 test('of an unlogged relation only the init fork is kept, in its own database only', () => {
-  const paths = ['base/5/100', 'base/5/100.1', 'base/5/100_fsm', 'base/5/100_init', 'base/5/1001', 'base/6/100', 'x/100']
+  const paths = [
+    'base/5/100',
+    'base/5/100.1',
+    'base/5/100_fsm',
+    'base/5/100_init',
+    'base/5/1001',
+    'base/6/100',
+    'x/100',
+  ]
   assert.deepEqual(paths.filter(unloggedFilter(paths)), ['base/5/100_init', 'base/5/1001', 'base/6/100', 'x/100'])
 })
 

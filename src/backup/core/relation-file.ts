@@ -18,7 +18,8 @@ export interface RelationFile {
 }
 
 const directoryPattern = /^(?:global|base\/[1-9]\d*|pg_tblspc\/[1-9]\d*\/PG_[^/]+\/[1-9]\d*)$/
-const namePattern = /^(?:(?<backend>t\d{1,10})_)?(?<relation>[1-9]\d{0,9})(?:_(?<fork>fsm|vm|init))?(?:\.(?<segment>[1-9]\d{0,9}))?$/
+const namePattern =
+  /^(?:(?<backend>t\d{1,10})_)?(?<relation>[1-9]\d{0,9})(?:_(?<fork>fsm|vm|init))?(?:\.(?<segment>[1-9]\d{0,9}))?$/
 const forks: Readonly<Record<string, Fork>> = { fsm: 'fsm', vm: 'vm', init: 'init' }
 
 /** The relation file at `path` (relative to the data directory, `/` between parts), or undefined when it is none. */

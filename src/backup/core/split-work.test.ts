@@ -6,23 +6,28 @@ import { splitWork } from './split-work.ts'
 test('every byte of every file is in exactly one part, and limits hold', () => {
   const sizes = fc.array(fc.nat(1000), { maxLength: 60 })
   fc.assert(
-    fc.property(sizes, fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 5 }), (files, batchBytes, batchFiles) => {
-      const batches = splitWork(files, { batchBytes, batchFiles })
-      const read = files.map(() => 0)
-      const seen = files.map(() => 0)
-      for (const batch of batches) {
-        assert.ok(batch.length >= 1 && batch.length <= batchFiles)
-        assert.ok(batch.reduce((sum, part) => sum + part.lengthBytes, 0) <= batchBytes)
-        for (const part of batch) {
-          assert.equal(part.offset, read[part.file])
-          assert.equal(part.offset % batchBytes, 0)
-          read[part.file]! += part.lengthBytes
-          seen[part.file]! += 1
+    fc.property(
+      sizes,
+      fc.integer({ min: 1, max: 300 }),
+      fc.integer({ min: 1, max: 5 }),
+      (files, batchBytes, batchFiles) => {
+        const batches = splitWork(files, { batchBytes, batchFiles })
+        const read = files.map(() => 0)
+        const seen = files.map(() => 0)
+        for (const batch of batches) {
+          assert.ok(batch.length >= 1 && batch.length <= batchFiles)
+          assert.ok(batch.reduce((sum, part) => sum + part.lengthBytes, 0) <= batchBytes)
+          for (const part of batch) {
+            assert.equal(part.offset, read[part.file])
+            assert.equal(part.offset % batchBytes, 0)
+            read[part.file]! += part.lengthBytes
+            seen[part.file]! += 1
+          }
         }
-      }
-      assert.deepEqual(read, files)
-      assert.ok(seen.every((count) => count >= 1))
-    }),
+        assert.deepEqual(read, files)
+        assert.ok(seen.every((count) => count >= 1))
+      },
+    ),
   )
 })
 

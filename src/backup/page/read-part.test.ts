@@ -25,15 +25,15 @@ function relation(pages: number, firstBlock = 0): Buffer {
 
 async function read(
   fullPath: string,
-  range: { offset?: number; lengthBytes: number; firstBlock?: number | undefined },
+  range: { kind?: 'page' | 'whole'; offset?: number; lengthBytes: number; firstBlock?: number | undefined },
   whileWaiting: () => void = () => {},
 ) {
   const records: Buffer[] = []
   const outcome = await readPart(
-    { file: 0, fullPath, offset: range.offset ?? 0, lengthBytes: range.lengthBytes, firstBlock: range.firstBlock },
+    { file: 0, kind: 'page', offset: 0, firstBlock: undefined, ...range, fullPath },
     createChecksumKernel(recordPages),
     { wait: async () => whileWaiting(), waitsLeft: 10 },
-    (bytes) => records.push(Buffer.from(bytes)),
+    async (bytes) => void records.push(Buffer.from(bytes)),
   )
   return { outcome, records }
 }
@@ -84,7 +84,7 @@ test('a file that is not made of pages is read as it is, its odd tail included',
   const path = scratchFile(t)
   const bytes = Buffer.concat([relation(1), Buffer.from('tail')])
   writeFileSync(path, bytes)
-  const { outcome, records } = await read(path, { lengthBytes: bytes.length, firstBlock: 0 })
+  const { outcome, records } = await read(path, { kind: 'whole', lengthBytes: bytes.length, firstBlock: 0 })
   assert.deepEqual(outcome, { kind: 'read', lengthBytes: bytes.length, ...clean })
   assert.ok(bytes.equals(Buffer.concat(records)))
 })
@@ -106,7 +106,9 @@ test('a page that was being written is read again', async (t) => {
   const torn = Buffer.from(intact)
   torn.fill(0, pageBytes + 4096, 2 * pageBytes)
   writeFileSync(path, torn)
-  const { outcome, records } = await read(path, { lengthBytes: torn.length, firstBlock: 0 }, () => writeFileSync(path, intact))
+  const { outcome, records } = await read(path, { lengthBytes: torn.length, firstBlock: 0 }, () =>
+    writeFileSync(path, intact),
+  )
   assert.deepEqual(outcome, { kind: 'read', lengthBytes: torn.length, suspects: [], healed: 1 })
   assert.ok(intact.equals(Buffer.concat(records)))
 })
@@ -117,7 +119,9 @@ test('a file that is truncated before a damaged page is read again ends there, k
   damaged.writeUInt8(8, 5000)
   damaged.writeUInt8(8, 2 * pageBytes + 5000)
   writeFileSync(path, damaged)
-  const { outcome } = await read(path, { lengthBytes: damaged.length, firstBlock: 0 }, () => truncateSync(path, 2 * pageBytes))
+  const { outcome } = await read(path, { lengthBytes: damaged.length, firstBlock: 0 }, () =>
+    truncateSync(path, 2 * pageBytes),
+  )
   assert.ok(outcome.kind === 'read')
   assert.equal(outcome.lengthBytes, 2 * pageBytes)
   assert.deepEqual(

@@ -10,6 +10,8 @@ export const recordPages = 32
 
 export interface PartToRead extends FilePart {
   readonly fullPath: string
+  /** `page` files give whole pages only, also when they shrink while they are read. */
+  readonly kind: 'page' | 'whole'
   /** Block number, within the fork, of the first page of the file whose checksums are to be verified. */
   readonly firstBlock: number | undefined
 }
@@ -40,14 +42,14 @@ export interface Rereading {
 
 /**
  * Reads one part of a file in records of 256 KiB and hands each to `emit`, which must be done with the bytes when it
- * returns. Verifies page checksums on the way; a page that fails is read again a moment later, because the server may
- * be writing it, and reported when it fails still. A file that shrinks gives whole pages only.
+ * resolves. Verifies page checksums on the way; a page that fails is read again a moment later, because the server may
+ * be writing it, and reported when it fails still.
  */
 export async function readPart(
   part: PartToRead,
   kernel: ChecksumKernel,
   rereading: Rereading,
-  emit: (bytes: Uint8Array) => void,
+  emit: (bytes: Uint8Array) => Promise<void>,
 ): Promise<PartOutcome> {
   const descriptor = openUnlessGone(part.fullPath)
   if (descriptor === undefined) return { kind: 'gone' }
@@ -61,7 +63,7 @@ export async function readPart(
 interface Reading {
   readonly kernel: ChecksumKernel
   readonly rereading: Rereading
-  readonly emit: (bytes: Uint8Array) => void
+  readonly emit: (bytes: Uint8Array) => Promise<void>
 }
 
 async function readOpened(descriptor: number, part: PartToRead, reading: Reading): Promise<PartOutcome> {
@@ -72,14 +74,14 @@ async function readOpened(descriptor: number, part: PartToRead, reading: Reading
     const wanted = Math.min(recordPages * pageBytes, part.lengthBytes - done)
     const position = part.offset + done
     const got = readFully(descriptor, reading.kernel.pages.subarray(0, wanted), position)
-    let kept = got === wanted || part.firstBlock === undefined ? got : got - (got % pageBytes)
+    let kept = part.kind === 'page' ? got - (got % pageBytes) : got
     if (part.firstBlock !== undefined) {
       const verified = await verify(descriptor, position, kept, part.firstBlock + position / pageBytes, reading)
       kept = verified.keptBytes
       healed += verified.healed
       suspects.push(...verified.suspects)
     }
-    if (kept > 0) reading.emit(reading.kernel.pages.subarray(0, kept))
+    if (kept > 0) await reading.emit(reading.kernel.pages.subarray(0, kept))
     done += kept
     if (kept < wanted) break
   }

@@ -19,7 +19,9 @@ export function scanPages(pages: Uint8Array, expected: Uint16Array): SuspectPage
   for (const [index, checksum] of expected.entries()) {
     const at = index * pageBytes
     const isNew = view.getUint16(at + upperOffset, true) === 0
-    const intact = isNew ? isZero(pages.subarray(at, at + pageBytes)) : view.getUint16(at + checksumOffset, true) === checksum
+    const intact = isNew
+      ? isZero(pages.subarray(at, at + pageBytes))
+      : view.getUint16(at + checksumOffset, true) === checksum
     if (!intact) suspects.push({ index, lsn: pageLsn(view, at) })
   }
   return suspects

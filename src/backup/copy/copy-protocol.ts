@@ -1,0 +1,69 @@
+import type { Keyring } from '../../repository/keyring.ts'
+import type { FilePart } from '../core/split-work.ts'
+import type { PartOutcome } from '../page/read-part.ts'
+
+/** What a copying thread is started with. */
+export interface CopyWorkerData {
+  readonly keyring: Keyring
+  readonly dataDirectory: string
+  readonly cluster: string
+  readonly backup: string
+  /** One 32-bit number shared by all threads: how many packs were begun. */
+  readonly packCounter: SharedArrayBuffer
+}
+
+/** A part of a file as a thread is asked for it. */
+export interface PartToCopy extends FilePart {
+  /** Relative to the data directory. */
+  readonly path: string
+  /** Whether its records can later be shared page by page, or hold a file that is always stored whole. */
+  readonly kind: 'page' | 'whole'
+  readonly firstBlock: number | undefined
+}
+
+export type ToCopyWorker =
+  | { readonly kind: 'batch'; readonly parts: readonly PartToCopy[] }
+  /** One of the packs that it gave is durable. */
+  | { readonly kind: 'stored' }
+  /** There is no more work: give the last pack and end. */
+  | { readonly kind: 'finish' }
+
+export type FromCopyWorker =
+  | { readonly kind: 'batch'; readonly parts: readonly CopiedPart[] }
+  | { readonly kind: 'pack'; readonly pack: PackToStore }
+  | { readonly kind: 'finished'; readonly figures: CopyFigures }
+  /** It cannot go on; nothing else will come. */
+  | { readonly kind: 'failed'; readonly path: string; readonly code: string; readonly message: string }
+
+export interface PackToStore {
+  /** From 0, without holes when all is done. */
+  readonly number: number
+  readonly objectKey: string
+  readonly bytes: Uint8Array
+  readonly sha256: string
+}
+
+/** A part as it was copied: record n of the list holds the n-th 256 KiB of it. */
+export interface CopiedPart {
+  readonly file: number
+  readonly offset: number
+  /** How much of the file was asked for. */
+  readonly wantedBytes: number
+  readonly outcome: PartOutcome
+  readonly records: readonly RecordPlace[]
+}
+
+export interface RecordPlace {
+  readonly pack: number
+  readonly record: number
+}
+
+/** Where the time of copying went, in thread-milliseconds. */
+export interface CopyFigures {
+  /** Reading and verifying pages. */
+  readonly readMs: number
+  /** Compressing, encrypting and hashing. */
+  readonly packMs: number
+  /** Waiting for the store. */
+  readonly waitMs: number
+}

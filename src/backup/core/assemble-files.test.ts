@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { assembleFile, type AssembledPart } from './assemble-files.ts'
+
+const page = 8192
+const common = { path: 'base/5/1', mode: 0o600, modifiedMs: 1.5 }
+
+function part(
+  offsetPages: number,
+  wanted: number,
+  got: number | undefined,
+  pack: number,
+  firstRecord = 0,
+): AssembledPart {
+  const records = Array.from({ length: Math.ceil((got ?? 0) / 32) }, (_, index) => ({
+    pack,
+    record: firstRecord + index,
+  }))
+  return {
+    offset: offsetPages * page,
+    wantedBytes: wanted * page,
+    lengthBytes: got === undefined ? undefined : got * page,
+    records,
+  }
+}
+
+const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) => assembleFile({ ...common, kind, parts })
+
+test('parts in any order make one map', () => {
+  assert.deepEqual(assemble('page', part(64, 10, 10, 7), part(0, 64, 64, 3, 5)), {
+    kind: 'pages',
+    path: 'base/5/1',
+    sizeBytes: 74 * page,
+    mode: 0o600,
+    modifiedAt: 1,
+    map: [
+      { startPage: 0, count: 64, pack: 3, record: 5, slot: 0 },
+      { startPage: 64, count: 10, pack: 7, record: 0, slot: 0 },
+    ],
+  })
+})
+
+test('a file that shrank ends at the first part that fell short, whatever later parts found', () => {
+  const file = assemble('page', part(0, 64, 33, 0), part(64, 64, 64, 1), part(128, 5, undefined, 1))
+  assert.ok(file?.kind === 'pages')
+  assert.equal(file.sizeBytes, 33 * page)
+  assert.deepEqual(file.map, [{ startPage: 0, count: 33, pack: 0, record: 0, slot: 0 }])
+})
+
+test('a file that went away between two parts ends there; one that was gone at once is not there', () => {
+  assert.equal(assemble('page', part(0, 64, 64, 0), part(64, 9, undefined, 0))?.sizeBytes, 64 * page)
+  assert.equal(assemble('page', part(0, 64, undefined, 0), part(64, 9, 9, 0)), undefined)
+  assert.equal(assemble('whole', part(0, 1, undefined, 0)), undefined)
+})
+
+test('a file that is empty is there', () => {
+  assert.equal(assemble('page', part(0, 0, 0, 0))?.sizeBytes, 0)
+  assert.deepEqual(assemble('page', part(0, 5, 0, 0)), { kind: 'pages', ...rest(0), map: [] })
+})
+
+function rest(sizeBytes: number) {
+  return { path: 'base/5/1', sizeBytes, mode: 0o600, modifiedAt: 1 }
+}
+
+test('a whole file is its records in order, joined where they follow each other', () => {
+  assert.deepEqual(assemble('whole', part(64, 40, 40, 4), part(0, 64, 64, 3, 9)), {
+    kind: 'whole',
+    ...rest(104 * page),
+    parts: [
+      { pack: 3, record: 9, count: 2 },
+      { pack: 4, record: 0, count: 2 },
+    ],
+  })
+})

@@ -1,0 +1,67 @@
+import type { FilePart, ManifestFile, PageFile, WholeFile } from '../../repository/core/manifest.ts'
+import { buildPageMap, type PageRun, pagesPerRecord } from '../../repository/core/page-map.ts'
+import type { EpochMs } from '../../std/clock.ts'
+
+/** A file as it was listed, and the parts of it that were copied, in any order. */
+export interface FileToAssemble {
+  readonly path: string
+  readonly kind: 'page' | 'whole'
+  readonly mode: number
+  readonly modifiedMs: number
+  readonly parts: readonly AssembledPart[]
+}
+
+export interface AssembledPart {
+  readonly offset: number
+  /** What was asked for, and what there was: less when the file had become shorter, undefined when it was gone. */
+  readonly wantedBytes: number
+  readonly lengthBytes: number | undefined
+  /** Record n holds the n-th 256 KiB of the part. */
+  readonly records: readonly { readonly pack: number; readonly record: number }[]
+}
+
+const pageBytes = 8192
+
+/**
+ * The manifest's entry of a file, or undefined when the file was gone. A file that became shorter while it was copied
+ * ends where the first part fell short: it is as if all of it had been read at that moment, and replay does the rest.
+ */
+export function assembleFile(file: FileToAssemble): PageFile | WholeFile | undefined {
+  const parts = file.parts.toSorted((a, b) => a.offset - b.offset)
+  const end = parts.findIndex((part) => part.lengthBytes !== part.wantedBytes)
+  const last = parts[end]
+  if (last?.offset === 0 && last.lengthBytes === undefined) return undefined
+  const kept = end === -1 ? parts : parts.slice(0, end + 1)
+  const sizeBytes = kept.reduce((sum, part) => sum + (part.lengthBytes ?? 0), 0)
+  const common = { path: file.path, sizeBytes, mode: file.mode, modifiedAt: Math.trunc(file.modifiedMs) as EpochMs }
+  return file.kind === 'page'
+    ? { kind: 'pages', ...common, map: buildPageMap(kept.flatMap(runsOf)) }
+    : { kind: 'whole', ...common, parts: joinRecords(kept.flatMap((part) => part.records)) }
+}
+
+function runsOf(part: AssembledPart): PageRun[] {
+  const pageCount = (part.lengthBytes ?? 0) / pageBytes
+  return part.records.map(({ pack, record }, index) => ({
+    startPage: part.offset / pageBytes + index * pagesPerRecord,
+    count: Math.min(pagesPerRecord, pageCount - index * pagesPerRecord),
+    pack,
+    record,
+    slot: 0,
+  }))
+}
+
+function joinRecords(records: readonly { readonly pack: number; readonly record: number }[]): FilePart[] {
+  const parts: FilePart[] = []
+  for (const { pack, record } of records) {
+    const last = parts.at(-1)
+    if (last?.pack === pack && last.record + last.count === record)
+      parts[parts.length - 1] = { ...last, count: last.count + 1 }
+    else parts.push({ pack, record, count: 1 })
+  }
+  return parts
+}
+
+/** Sum of what files hold. */
+export function totalBytes(files: readonly ManifestFile[]): number {
+  return files.reduce((sum, file) => sum + (file.kind === 'directory' ? 0 : file.sizeBytes), 0)
+}

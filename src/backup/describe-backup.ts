@@ -1,0 +1,78 @@
+import type { BackupContent } from '../repository/backup-session.ts'
+import type { EpochMs } from '../std/clock.ts'
+import type { CopiedDirectory } from './copy-data-directory.ts'
+import { totalBytes } from './core/assemble-files.ts'
+import { judgeSuspect } from './core/judge-page.ts'
+import { mappedTablespaces, tablespaceOf } from './core/tablespace-map.ts'
+import { pageBytes } from './page/checksum-page.ts'
+import type { ServerFacts, StoppedBackup } from './server-session.ts'
+
+/** A backup of which everything but the WAL is stored. */
+export interface CopiedBackup {
+  readonly facts: ServerFacts
+  readonly copied: CopiedDirectory
+  readonly stopped: StoppedBackup
+  readonly startedAt: EpochMs
+  readonly stoppedAt: EpochMs
+}
+
+/** What a backup's manifest says, from what was copied and what the server gave when it ended. */
+export function describeBackup(
+  { facts, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
+  options: { readonly node?: string | undefined; readonly label?: string | undefined },
+): { readonly content: BackupContent; readonly tornPages: number } {
+  const { startLsn, stopLsn, timeline, from } = stopped
+  const kept = keptByTablespace(copied, stopped.tablespaceMap)
+  const directories = copied.listing.directories.filter(({ path }) => kept(path))
+  const files = [
+    ...directories.map(({ path, mode }) => ({ kind: 'directory', path, mode }) as const),
+    ...copied.files.filter(({ path }) => kept(path)),
+  ]
+  const damaged = copied.suspects.filter((suspect) => judgeSuspect(suspect.lsn, stopped) === 'corrupt')
+  const content: BackupContent = {
+    facts: {
+      startedAt,
+      stoppedAt,
+      systemIdentifier: facts.systemIdentifier,
+      postgresVersion: facts.postgresVersion,
+      node: options.node ?? null,
+      role: from,
+      timeline,
+      startLsn,
+      stopLsn,
+      walSegmentBytes: facts.walSegmentBytes,
+      pageBytes,
+      pageChecksums: facts.pageChecksums,
+      damagedPages: damaged.filter(({ file }) => kept(file.path)).map(({ file, page }) => ({ path: file.path, page })),
+      labels: labelsOf(facts, copied, options.label),
+      dataBytes: totalBytes(files),
+      packs: copied.packs,
+    },
+    backupLabel: stopped.backupLabel,
+    tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
+    tablespaces: copied.listing.tablespaces.filter(({ oid }) => kept(`pg_tblspc/${oid}`)),
+    files,
+  }
+  return { content, tornPages: copied.suspects.length - damaged.length }
+}
+
+/** Leaves out linked tablespaces that were created after the backup began: replay makes them. */
+function keptByTablespace(copied: CopiedDirectory, tablespaceMap: string): (path: string) => boolean {
+  const mapped = mappedTablespaces(tablespaceMap)
+  const later = new Set(copied.listing.tablespaces.map(({ oid }) => oid).filter((oid) => !mapped.has(oid)))
+  return (path) => {
+    const oid = tablespaceOf(path)
+    return oid === undefined || !later.has(oid)
+  }
+}
+
+/** What a person who restores this elsewhere may need to know. */
+function labelsOf(facts: ServerFacts, copied: CopiedDirectory, label: string | undefined): Record<string, string> {
+  const all = {
+    label: label ?? '',
+    'collation-versions': facts.collationVersions.join(', '),
+    'configuration-elsewhere': facts.configurationElsewhere.join(', '),
+    'skipped-files': copied.listing.skipped.join(', '),
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''))
+}

@@ -1,0 +1,179 @@
+import { realpath } from 'node:fs/promises'
+import { sep } from 'node:path'
+import type { ConnectionTarget } from '../postgres/connection-target.ts'
+import { openSql, type Sql, sqlState } from '../postgres/sql.ts'
+import { Fault, isFault } from '../std/fault.ts'
+import { type Lsn, parseLsn, type TimelineId } from '../wal/core/lsn.ts'
+import { type BackupLabel, parseBackupLabel } from './core/backup-label.ts'
+import { backupFaults } from './faults.ts'
+import { pageBytes } from './page/checksum-page.ts'
+
+/** What is asked of the server before anything is copied. */
+export interface ServerFacts {
+  readonly systemIdentifier: bigint
+  readonly postgresVersion: number
+  readonly dataDirectory: string
+  readonly pageChecksums: boolean
+  readonly blocksPerSegment: number
+  readonly walSegmentBytes: number
+  /** `PG_15_202209061`: what this server's part of a tablespace is called. */
+  readonly tablespaceDirectory: string
+  /** Configuration files that lie outside the data directory, so that no backup has them. */
+  readonly configurationElsewhere: readonly string[]
+  /** Versions of the collation libraries that indexes were built with, by database: `app: libc 2.36`. */
+  readonly collationVersions: readonly string[]
+}
+
+/** What `pg_backup_stop` gave. */
+export interface StoppedBackup extends BackupLabel {
+  readonly stopLsn: Lsn
+  /** Byte for byte. */
+  readonly backupLabel: string
+  readonly tablespaceMap: string
+}
+
+/**
+ * The one connection that holds a backup open in the server: PostgreSQL's low-level backup protocol for a primary
+ * (documentation of 15 to 18, "Making a Base Backup Using the Low Level API"). When it is closed, or lost, the server
+ * forgets the backup, so nothing has to be cleaned up after a crash of ours.
+ */
+export interface ServerSession extends AsyncDisposable {
+  readonly facts: ServerFacts
+  /** Makes a checkpoint at once; what is copied from now on can be recovered. */
+  start(label: string): Promise<void>
+  /** Throws `backup-server-changed` unless the server is still the primary that it was. */
+  assertUnchanged(): Promise<void>
+  stop(): Promise<StoppedBackup>
+}
+
+/** "holdfast" in ASCII: the advisory lock that one backup of a server at a time holds. */
+const advisoryLock = 0x686f6c6466617374n
+
+/** Connects, checks that this server can be backed up from this directory, and takes the lock. */
+export async function openServerSession(
+  target: ConnectionTarget,
+  dataDirectory: string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<ServerSession> {
+  const sql = await openSql(target, { signal: options.signal, applicationName: 'holdfast backup' })
+  try {
+    // A backup takes as long as it takes; no limit of the role or the database may cut it.
+    await sql.query(`SELECT set_config(name, '0', false) FROM pg_settings
+      WHERE name IN ('statement_timeout', 'idle_session_timeout', 'transaction_timeout', 'lock_timeout')`)
+    const facts = await readFacts(sql)
+    await assertSameDirectory(facts.dataDirectory, dataDirectory)
+    await takeLock(sql)
+    return {
+      facts,
+      start: async (label) => void (await sql.query('SELECT pg_backup_start($1, fast => true)', [label])),
+      assertUnchanged: () => unlessChanged(() => assertPrimary(sql)),
+      stop: () => unlessChanged(() => stopBackup(sql)),
+      [Symbol.asyncDispose]: () => sql.close(),
+    }
+  } catch (error) {
+    await sql.close()
+    throw error
+  }
+}
+
+async function readFacts(sql: Sql): Promise<ServerFacts> {
+  const [row] = await sql.query<FactsRow>(`SELECT
+    s.system_identifier::text AS "systemIdentifier", s.catalog_version_no AS "catalogVersion",
+    i.database_block_size AS "blockBytes", i.blocks_per_segment AS "blocksPerSegment",
+    i.bytes_per_wal_segment AS "walSegmentBytes", i.data_page_checksum_version AS "checksumVersion",
+    current_setting('server_version_num')::int AS "postgresVersion", current_setting('wal_level') AS "walLevel",
+    current_setting('data_directory') AS "dataDirectory", pg_is_in_recovery() AS "inRecovery",
+    ARRAY[current_setting('config_file'), current_setting('hba_file'), current_setting('ident_file')] AS "files"
+    FROM pg_control_system() s, pg_control_init() i`)
+  if (row === undefined) throw unfit('it does not tell what it is')
+  if (row.inRecovery) throw unfit('it is a standby')
+  if (row.walLevel === 'minimal') throw unfit('its wal_level is minimal')
+  if (row.blockBytes !== pageBytes) throw unfit(`its pages have ${row.blockBytes} bytes`)
+  const collations = await sql.query<{ line: string }>(`SELECT datname || ': ' ||
+    CASE datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' ELSE 'builtin' END || ' ' || datcollversion AS line
+    FROM pg_database WHERE datcollversion IS NOT NULL ORDER BY datname`)
+  return {
+    systemIdentifier: BigInt(row.systemIdentifier),
+    postgresVersion: row.postgresVersion,
+    dataDirectory: row.dataDirectory,
+    pageChecksums: row.checksumVersion !== 0,
+    blocksPerSegment: row.blocksPerSegment,
+    walSegmentBytes: row.walSegmentBytes,
+    tablespaceDirectory: `PG_${Math.floor(row.postgresVersion / 10000)}_${row.catalogVersion}`,
+    configurationElsewhere: row.files.filter((file) => file !== '' && !file.startsWith(row.dataDirectory + sep)),
+    collationVersions: collations.map(({ line }) => line),
+  }
+}
+
+interface FactsRow extends Readonly<Record<string, unknown>> {
+  readonly systemIdentifier: string
+  readonly catalogVersion: number
+  readonly blockBytes: number
+  readonly blocksPerSegment: number
+  readonly walSegmentBytes: number
+  readonly checksumVersion: number
+  readonly postgresVersion: number
+  readonly walLevel: string
+  readonly dataDirectory: string
+  readonly inRecovery: boolean
+  readonly files: readonly string[]
+}
+
+async function assertSameDirectory(ofServer: string, given: string): Promise<void> {
+  const [theirs, ours] = await Promise.all([ofServer, given].map((path) => realpath(path).catch(() => undefined)))
+  if (ours !== undefined && ours === theirs) return
+  throw new Fault(backupFaults['backup-wrong-directory'], `Cannot back up ${given}: the server runs on ${ofServer}`, {
+    details: { given, ofServer },
+  })
+}
+
+async function takeLock(sql: Sql): Promise<void> {
+  const [row] = await sql.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [
+    advisoryLock.toString(),
+  ])
+  if (row?.taken === true) return
+  throw new Fault(
+    backupFaults['backup-already-running'],
+    'Cannot begin a backup: another one of this server is running',
+  )
+}
+
+async function assertPrimary(sql: Sql): Promise<void> {
+  const [row] = await sql.query<{ inRecovery: boolean }>('SELECT pg_is_in_recovery() AS "inRecovery"')
+  if (row?.inRecovery !== false) throw changed('it is in recovery now')
+}
+
+async function stopBackup(sql: Sql): Promise<StoppedBackup> {
+  const [row] = await sql.query<{ lsn: string; label: string; map: string | null }>(
+    'SELECT lsn::text AS lsn, labelfile AS label, spcmapfile AS map FROM pg_backup_stop(wait_for_archive => false)',
+  )
+  const stopLsn = parseLsn(row?.lsn ?? '')
+  const label = parseBackupLabel(row?.label ?? '')
+  if (row === undefined || stopLsn === undefined || label === undefined) throw changed('it gave no backup label')
+  await assertPrimary(sql)
+  const [now] = await sql.query<{ segment: string }>('SELECT pg_walfile_name($1::pg_lsn) AS segment', [row.lsn])
+  const timeline = Number.parseInt(now?.segment.slice(0, 8) ?? '', 16) as TimelineId
+  if (timeline !== label.timeline) throw changed(`it was on timeline ${label.timeline} and is on ${timeline} now`)
+  return { ...label, stopLsn, backupLabel: row.label, tablespaceMap: row.map ?? '' }
+}
+
+/** A connection that is lost, or a backup that the server does not know of any more, means another life of the server. */
+async function unlessChanged<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    const forgotten = sqlState(error) === '55000'
+    if (!forgotten && !(isFault(error) && error.kind.exitClass === 'unreachable')) throw error
+    throw changed(error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+function changed(reason: string, cause?: unknown): Fault {
+  return new Fault(backupFaults['backup-server-changed'], `Cannot complete the backup: the server changed: ${reason}`, {
+    cause,
+  })
+}
+
+function unfit(reason: string): Fault {
+  return new Fault(backupFaults['backup-server-unfit'], `Cannot back up this server: ${reason}`)
+}

@@ -1,0 +1,203 @@
+import { availableParallelism } from 'node:os'
+import type { ConnectionTarget } from '../postgres/connection-target.ts'
+import { beginBackup, type BackupSession } from '../repository/backup-session.ts'
+import { listBackups } from '../repository/catalogue.ts'
+import type { DamagedPage } from '../repository/core/backup-facts.ts'
+import type { Commit } from '../repository/core/commit.ts'
+import type { Repository } from '../repository/repository.ts'
+import type { Clock } from '../std/clock.ts'
+import { withDeadline } from '../std/deadline.ts'
+import { Fault } from '../std/fault.ts'
+import type { CopyFigures } from './copy/copy-protocol.ts'
+import { copyDataDirectory, type CopyProgress } from './copy-data-directory.ts'
+import { estimateRemaining, type BackupProgress } from './core/progress.ts'
+import { type CopiedBackup, describeBackup } from './describe-backup.ts'
+import { backupFaults } from './faults.ts'
+import { openServerSession, type ServerFacts, type ServerSession } from './server-session.ts'
+import { waitForWal } from './wait-for-wal.ts'
+import { whileServerLives } from './while-server-lives.ts'
+
+export interface BackupRequest {
+  readonly repository: Repository
+  readonly cluster: string
+  /** A superuser's connection to the primary, to a database that every backup uses. */
+  readonly target: ConnectionTarget
+  /** Where that server's files are on this machine. */
+  readonly dataDirectory: string
+}
+
+export interface BackupOptions {
+  readonly clock: Clock
+  /** What a person wants to call the backup. */
+  readonly label?: string | undefined
+  /** The node that the backup is taken from. */
+  readonly node?: string | undefined
+  /** Threads that read, compress and encrypt; by default one a core. */
+  readonly workers?: number | undefined
+  /** How long the archiver may bring nothing new before the backup is given up; by default a minute. */
+  readonly walStallMs?: number | undefined
+  readonly onProgress?: ((progress: BackupProgress) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface BackupResult {
+  readonly commit: Commit
+  /**
+   * Pages that are damaged on the server itself and in this backup. A backup with any is done but degraded: whoever
+   * reports it must say so.
+   */
+  readonly damagedPages: readonly DamagedPage[]
+  /** Pages that the server was writing each time they were read; replay makes them whole. */
+  readonly tornPages: number
+  /** Pages that were fine when they were read again. */
+  readonly healedPages: number
+  /** Files of the data directory that no backup can hold: links, sockets, devices. */
+  readonly skippedFiles: readonly string[]
+  readonly stages: BackupStages
+}
+
+/** How long each stage took, and where the threads' time went. */
+export interface BackupStages {
+  readonly startMs: number
+  readonly copyMs: number
+  readonly stopMs: number
+  readonly walMs: number
+  readonly commitMs: number
+  readonly threads: CopyFigures
+}
+
+const defaultWalStallMs = 60_000
+const abandonDeadlineMs = 30_000
+
+/**
+ * Takes a full physical backup of a running primary. It is listed only when every byte that it needs, WAL included, is
+ * durable in the repository; when this throws, or the process ends, nothing is listed and the server is unharmed.
+ */
+export async function takeBackup(request: BackupRequest, options: BackupOptions): Promise<BackupResult> {
+  const { repository, cluster, target, dataDirectory } = request
+  const { clock, signal } = options
+  await using server = await openServerSession(target, dataDirectory, { signal })
+  await assertSameSystem(repository, cluster, server.facts, signal)
+  const session = await beginBackup(repository, { cluster, kind: 'full' }, { clock, signal })
+  const run = new BackupRun(request, options, session)
+  try {
+    const content = await run.copy(server)
+    return await run.commit(content)
+  } catch (error) {
+    if (!run.committing) await abandon(session)
+    throw error
+  }
+}
+
+type StageName = Exclude<keyof BackupStages, 'threads'>
+
+/** One backup under way: its stages in order, with their times and the progress that is told. */
+class BackupRun {
+  /** From here on a failure does not tell whether the backup is listed, so nothing of it may be removed. */
+  committing = false
+  readonly #request: BackupRequest
+  readonly #options: BackupOptions
+  readonly #session: BackupSession
+  readonly #beganMs: number
+  #copyProgress: CopyProgress = { bytesDone: 0, bytesTotal: 0, filesDone: 0, files: 0 }
+  #copyBeganMs = 0
+  readonly #stages: Record<StageName, number> = { startMs: 0, copyMs: 0, stopMs: 0, walMs: 0, commitMs: 0 }
+
+  constructor(request: BackupRequest, options: BackupOptions, session: BackupSession) {
+    this.#request = request
+    this.#options = options
+    this.#session = session
+    this.#beganMs = options.clock.monotonic()
+  }
+
+  async copy(server: ServerSession): Promise<CopiedBackup> {
+    const { clock, signal } = this.#options
+    this.#tell('starting')
+    const startedAt = clock.wall()
+    await this.#timed('startMs', () => server.start(`holdfast ${this.#session.backup}`))
+    this.#copyBeganMs = clock.monotonic()
+    const copied = await this.#timed('copyMs', () =>
+      whileServerLives(server, { clock, signal }, (alive) =>
+        copyDataDirectory({
+          repository: this.#request.repository,
+          session: this.#session,
+          dataDirectory: this.#request.dataDirectory,
+          server: server.facts,
+          workers: this.#options.workers ?? availableParallelism(),
+          clock,
+          onProgress: (progress) => {
+            this.#copyProgress = progress
+            this.#tell('copying')
+          },
+          signal: alive,
+        }),
+      ),
+    )
+    const stopped = await this.#timed('stopMs', () => server.stop())
+    return { facts: server.facts, copied, stopped, startedAt, stoppedAt: clock.wall() }
+  }
+
+  async commit(backup: CopiedBackup): Promise<BackupResult> {
+    const { clock, signal, walStallMs = defaultWalStallMs } = this.#options
+    const { repository, cluster } = this.#request
+    this.#tell('waiting-for-wal')
+    const { timeline, startLsn, stopLsn } = backup.stopped
+    const needed = { cluster, timeline, startLsn, stopLsn, walSegmentBytes: backup.facts.walSegmentBytes }
+    await this.#timed('walMs', () => waitForWal(repository, needed, { clock, signal, stallMs: walStallMs }))
+    this.#tell('committing')
+    signal?.throwIfAborted()
+    const { content, tornPages } = describeBackup(backup, this.#options)
+    this.committing = true
+    const commit = await this.#timed('commitMs', () => this.#session.commit(content))
+    this.#tell('done')
+    return {
+      commit,
+      damagedPages: commit.facts.damagedPages,
+      tornPages,
+      healedPages: backup.copied.healedPages,
+      skippedFiles: backup.copied.listing.skipped,
+      stages: { ...this.#stages, threads: backup.copied.figures },
+    }
+  }
+
+  async #timed<Result>(stage: StageName, work: () => Promise<Result>): Promise<Result> {
+    const began = this.#options.clock.monotonic()
+    try {
+      return await work()
+    } finally {
+      this.#stages[stage] = Math.round(this.#options.clock.monotonic() - began)
+    }
+  }
+
+  #tell(stage: BackupProgress['stage']): void {
+    const now = this.#options.clock.monotonic()
+    const { bytesDone, bytesTotal } = this.#copyProgress
+    const etaMs = stage === 'copying' ? estimateRemaining(bytesDone, bytesTotal, now - this.#copyBeganMs) : undefined
+    this.#options.onProgress?.({ stage, ...this.#copyProgress, elapsedMs: Math.round(now - this.#beganMs), etaMs })
+  }
+}
+
+/** One cluster name in a repository is one database system: backups of another must not mix with them. */
+async function assertSameSystem(
+  repository: Repository,
+  cluster: string,
+  facts: ServerFacts,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { backups } = await listBackups(repository, cluster, { signal })
+  const foreign = backups.find((backup) => backup.facts.systemIdentifier !== facts.systemIdentifier)
+  if (foreign === undefined) return
+  const [theirs, ours] = [foreign.facts.systemIdentifier.toString(), facts.systemIdentifier.toString()]
+  throw new Fault(
+    backupFaults['backup-foreign-system'],
+    `Cannot back up this server as ${cluster}: its system identifier is ${ours}, but backup ${foreign.facts.backup} is of ${theirs}`,
+    { details: { cluster, ours, theirs, backup: foreign.facts.backup } },
+  )
+}
+
+/** Gives the space back. What cannot be removed now refers to nothing and is the collector's. */
+async function abandon(session: BackupSession): Promise<void> {
+  await withDeadline('remove an unfinished backup', abandonDeadlineMs, undefined, (signal) =>
+    session.abandon({ signal }),
+  ).catch(() => undefined)
+}
