@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { diskFault } from '../../std/durable-file.ts'
 
-/** Writes files one after the other; each is made durable in the background while the next is written. */
+/** Writes files one after the other, while what was written before goes to disk in the background. */
 export interface FileWriter {
   begin(path: string): void
   /** Copies the data; waits while the disk is behind. */
@@ -9,100 +9,120 @@ export interface FileWriter {
   end(): Promise<void>
   /** Waits until every file is durable and closed; throws what went wrong with any. */
   drain(): Promise<void>
-  /** Closes everything without waiting for durability, after a failure. */
+  /** Waits until nothing is written any more and everything is closed, after a failure. */
   abandon(): Promise<void>
 }
 
 const batchBytes = 1024 * 1024
+/** Most files of a cluster are smaller than this and cost one write. */
+const smallBatchBytes = 64 * 1024
+const maxWriting = 4
 const maxSyncing = 16
 
-interface CurrentFile {
+interface OpenFile {
   readonly path: string
-  handle: FileHandle | undefined
+  /** Opened by the first write. */
+  handle: Promise<FileHandle> | undefined
   batch: Buffer
   filledBytes: number
-  writtenBytes: number
+  handedOverBytes: number
+  readonly writes: Promise<void>[]
 }
 
-/** Small files cost a batch of their own size only, and are opened, written and synced in one go in the background. */
-const firstBatchBytes = 64 * 1024
-
 export function createFileWriter(): FileWriter {
+  const writing = new Set<Promise<void>>()
   const syncing = new Set<Promise<void>>()
-  let current: CurrentFile | undefined
+  const spareBatches: Buffer[] = []
+  let current: OpenFile | undefined
   let failure: { readonly error: unknown } | undefined
 
+  /** Lets work go on in the background once fewer than `limit` others do; a failure is thrown at the next occasion. */
+  async function background(others: Set<Promise<void>>, limit: number, work: () => Promise<void>): Promise<void> {
+    while (others.size >= limit) await Promise.race(others)
+    if (failure !== undefined) throw failure.error
+    const running = work()
+      .catch((error: unknown) => {
+        failure ??= { error }
+      })
+      .finally(() => others.delete(running))
+    others.add(running)
+  }
+
   function begin(path: string): void {
-    current = { path, handle: undefined, batch: Buffer.allocUnsafe(firstBatchBytes), filledBytes: 0, writtenBytes: 0 }
+    const batch = Buffer.allocUnsafe(smallBatchBytes)
+    current = { path, handle: undefined, batch, filledBytes: 0, handedOverBytes: 0, writes: [] }
   }
 
   async function append(data: Uint8Array): Promise<void> {
     const file = current!
-    let offset = 0
-    while (offset < data.length) {
+    for (let offset = 0; offset < data.length; ) {
       const taken = Math.min(data.length - offset, file.batch.length - file.filledBytes)
       file.batch.set(data.subarray(offset, offset + taken), file.filledBytes)
       file.filledBytes += taken
       offset += taken
       if (file.filledBytes < file.batch.length) continue
-      await flush(file)
-      if (file.batch.length < batchBytes) file.batch = Buffer.allocUnsafe(batchBytes)
+      await handOver(file)
+      file.batch = spareBatches.pop() ?? Buffer.allocUnsafe(batchBytes)
     }
+  }
+
+  async function handOver(file: OpenFile): Promise<void> {
+    const { batch, filledBytes, handedOverBytes } = file
+    file.handedOverBytes += filledBytes
+    file.filledBytes = 0
+    await background(writing, maxWriting, () => {
+      const write = writeBatch(file, batch.subarray(0, filledBytes), handedOverBytes)
+      file.writes.push(write)
+      return write.finally(() => {
+        if (batch.length === batchBytes) spareBatches.push(batch)
+      })
+    })
   }
 
   async function end(): Promise<void> {
     const file = current!
+    if (file.filledBytes > 0 || file.handle === undefined) await handOver(file)
+    await background(syncing, maxSyncing, () => finishFile(file))
     current = undefined
-    while (syncing.size >= maxSyncing) await Promise.race(syncing)
-    if (failure !== undefined) {
-      await file.handle?.close()
-      throw failure.error
-    }
-    const work = finishFile(file)
-      .catch((error: unknown) => {
-        failure ??= { error }
-      })
-      .finally(() => syncing.delete(work))
-    syncing.add(work)
   }
 
   async function drain(): Promise<void> {
-    await Promise.all(syncing)
+    await Promise.all([...writing, ...syncing])
     if (failure !== undefined) throw failure.error
   }
 
   async function abandon(): Promise<void> {
-    await Promise.all(syncing)
-    await current?.handle?.close()
+    await Promise.all([...writing, ...syncing])
+    const handle = await current?.handle?.catch(() => undefined)
+    await handle?.close()
     current = undefined
   }
 
   return { begin, append, end, drain, abandon }
 }
 
-async function finishFile(file: CurrentFile): Promise<void> {
+async function writeBatch(file: OpenFile, batch: Buffer, position: number): Promise<void> {
   try {
-    await flush(file)
-    await file.handle?.datasync()
+    const handle = await (file.handle ??= open(file.path, 'wx', 0o600))
+    for (let offset = 0; offset < batch.length; ) {
+      const { bytesWritten } = await handle.write(batch, offset, batch.length - offset, position + offset)
+      offset += bytesWritten
+    }
   } catch (error) {
     throw diskFault(error, file.path)
-  } finally {
-    await file.handle?.close()
   }
 }
 
-async function flush(file: CurrentFile): Promise<void> {
+async function finishFile(file: OpenFile): Promise<void> {
+  const results = await Promise.allSettled(file.writes)
+  const handle = await file.handle
   try {
-    file.handle ??= await open(file.path, 'wx', 0o600)
-    let offset = 0
-    while (offset < file.filledBytes) {
-      const length = file.filledBytes - offset
-      const { bytesWritten } = await file.handle.write(file.batch, offset, length, file.writtenBytes)
-      offset += bytesWritten
-      file.writtenBytes += bytesWritten
-    }
-    file.filledBytes = 0
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    await handle?.datasync()
   } catch (error) {
     throw diskFault(error, file.path)
+  } finally {
+    await handle?.close()
   }
 }
