@@ -12,14 +12,20 @@ const chunkBytes = 1024 * 1024
 /** Seals a manifest: records of whole lines, about 1 MiB each. */
 export function sealManifest(keyring: Keyring, manifest: Manifest): FinishedPack {
   const builder = createPackBuilder(keyring, manifestObject(manifest.facts.cluster, manifest.facts.backup))
-  let lines = ''
-  for (const line of encodeManifest(manifest)) {
-    lines += line
-    if (lines.length < chunkBytes) continue
-    builder.add({ type: 'manifest', meta: {}, plain: Buffer.from(lines) })
-    lines = ''
+  let lines: string[] = []
+  let [firstLine, length] = [0, 0]
+  const flush = (): void => {
+    builder.add({ type: 'manifest', meta: { firstLine }, plain: Buffer.from(lines.join('')) })
+    firstLine += lines.length
+    lines = []
+    length = 0
   }
-  if (lines !== '') builder.add({ type: 'manifest', meta: {}, plain: Buffer.from(lines) })
+  for (const line of encodeManifest(manifest)) {
+    lines.push(line)
+    length += line.length
+    if (length >= chunkBytes) flush()
+  }
+  if (lines.length > 0) flush()
   return builder.finish()
 }
 

@@ -3,7 +3,7 @@ import { Malformed } from './malformed.ts'
 import type { RecordType } from './pack-layout.ts'
 
 /**
- * What a record holds. The description travels encrypted in the pack's index, so that a pack can be understood without
+ * What a record holds; paths are those of the manifest. The description travels encrypted in the pack's index, so that a pack can be understood without
  * the manifest.
  */
 export type RecordDescription =
@@ -16,8 +16,8 @@ export type RecordDescription =
   | { readonly type: 'scattered-pages'; readonly meta: { readonly path: string; readonly pages: readonly number[] } }
   /** A piece of a file that is stored whole. */
   | { readonly type: 'file'; readonly meta: { readonly path: string; readonly offset: number } }
-  /** Whole lines of a manifest. */
-  | { readonly type: 'manifest'; readonly meta: Record<never, never> }
+  /** Whole lines of a manifest, counted from 0. */
+  | { readonly type: 'manifest'; readonly meta: { readonly firstLine: number } }
   /** WAL from this position on. */
   | { readonly type: 'wal'; readonly meta: { readonly timeline: TimelineId; readonly startLsn: Lsn } }
   /** A timeline history file. */
@@ -43,8 +43,11 @@ export function encodeRecordMeta(record: RecordDescription): Uint8Array {
       meta.view.setBigUint64(0, BigInt(record.meta.offset), true)
       return meta.bytes
     }
-    case 'manifest':
-      return new Uint8Array(0)
+    case 'manifest': {
+      const meta = withPath(4, '')
+      meta.view.setUint32(0, record.meta.firstLine, true)
+      return meta.bytes
+    }
     case 'wal': {
       const meta = withPath(12, '')
       meta.view.setUint32(0, record.meta.timeline, true)
@@ -82,7 +85,8 @@ export function decodeRecordMeta(type: RecordType, bytes: Uint8Array): RecordDes
       return { type, meta: { path, offset: Number(view.getBigUint64(0, true)) } }
     }
     case 'manifest':
-      return { type, meta: {} }
+      assertLength(bytes, 4)
+      return { type, meta: { firstLine: view.getUint32(0, true) } }
     case 'wal':
       assertLength(bytes, 12)
       return {
