@@ -1,0 +1,25 @@
+import { defineFaults } from '../std/fault.ts'
+
+/** What can go wrong while WAL is brought into the repository. */
+export const archiveFaults = defineFaults({
+  'archive-foreign-system': {
+    exitClass: 'refused',
+    meaning: 'The server belongs to another cluster than the WAL or the backups in the repository.',
+    hint: 'Check the address of the server and the name of the cluster; another cluster needs another name in the repository.',
+  },
+  'archive-diverged': {
+    exitClass: 'refused',
+    meaning: 'The server has other WAL than the repository for the same place on the same timeline: two servers wrote the same history.',
+    hint: 'Find out which server is the primary and stop the other; then take a new backup.',
+  },
+  'archive-server-behind': {
+    exitClass: 'busy',
+    meaning: 'The repository holds WAL that the server does not have (yet) on this timeline.',
+    hint: 'A standby will catch up. A primary that stays behind has lost WAL: compare it with the other nodes.',
+  },
+  'archive-history-unusable': {
+    exitClass: 'integrity',
+    meaning: 'A timeline history file of the server cannot be read.',
+    hint: 'Compare the named history file in pg_wal with that of the other nodes.',
+  },
+})

@@ -1,0 +1,184 @@
+import type { ReplicationConnection, SystemIdentity } from '../postgres/replication/replication-connection.ts'
+import { replicationFaults } from '../postgres/replication/faults.ts'
+import type { TailName } from '../repository/core/object-names.ts'
+import { contiguousTail } from '../repository/core/wal-coverage.ts'
+import type { WalInventory } from '../repository/core/wal-coverage.ts'
+import type { Repository } from '../repository/repository.ts'
+import { putHistory, walInventory } from '../repository/wal-objects.ts'
+import { readSegmentBestEffort } from '../repository/wal-segment-best-effort.ts'
+import { Fault, isFault } from '../std/fault.ts'
+import { formatLsn } from '../wal/core/lsn.ts'
+import type { Lsn } from '../wal/core/lsn.ts'
+import {
+  firstTimelineHistory,
+  formatTimelineHistory,
+  parseTimelineHistory,
+  timelineAt,
+  timelinePath,
+} from '../wal/core/timeline-history.ts'
+import type { TimelineHistory } from '../wal/core/timeline-history.ts'
+import { pointAt, resumePoint } from './core/resume-point.ts'
+import type { ResumePoint } from './core/resume-point.ts'
+import { archiveFaults } from './faults.ts'
+import { storedSystemIdentifier } from './lineage.ts'
+
+export interface Location {
+  readonly point: ResumePoint
+  readonly segmentBytes: number
+  readonly serverLsn: Lsn
+  readonly systemIdentifier: bigint
+  /** What the repository already has of the point's segment. */
+  readonly stored: { readonly bytes: Uint8Array; readonly parts: readonly TailName[] }
+}
+
+export interface LocateOptions {
+  readonly repository: Repository
+  readonly cluster: string
+  readonly slot: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * Finds out where the archive goes on at this server: checks that it is the right cluster, stores the history files of
+ * its timelines, makes the slot where there is none, and looks how far the repository is. Nothing stored yet: the slot
+ * says where it begins.
+ */
+export async function locate(connection: ReplicationConnection, options: LocateOptions): Promise<Location> {
+  const { repository, cluster, signal } = options
+  const identity = await connection.identifySystem()
+  const segmentBytes = await connection.walSegmentBytes()
+  const inventory = await walInventory(repository, cluster, { signal })
+  await requireSameSystem(identity, inventory, options)
+  const history = await storeHistories(connection, identity, inventory, options)
+  const slotLsn = await ensureSlot(connection, options.slot)
+  const point =
+    resumePoint(inventory, timelinePath(history), segmentBytes) ??
+    startOfSegment(pointAt(timelineAt(history, slotLsn), slotLsn, segmentBytes))
+  if (point.timeline === identity.timeline && point.durableLsn > identity.flushLsn) throw serverBehind(point, identity)
+  return {
+    point,
+    segmentBytes,
+    serverLsn: identity.flushLsn,
+    systemIdentifier: identity.systemIdentifier,
+    stored: await storedBeginning(inventory, point, segmentBytes, options),
+  }
+}
+
+/**
+ * The oldest WAL that the server certainly still has, when it no longer has what is wanted: where a slot made anew
+ * begins. What lies between is lost to the archive.
+ */
+export async function locateOldest(
+  connection: ReplicationConnection,
+  slot: string,
+  wanted: ResumePoint,
+  segmentBytes: number,
+): Promise<ResumePoint> {
+  const identity = await connection.identifySystem()
+  let slotLsn = (await connection.readSlot(slot))?.restartLsn ?? undefined
+  if (slotLsn === undefined || slotLsn <= wanted.segmentStart + BigInt(segmentBytes)) {
+    await connection.dropSlot(slot)
+    slotLsn = await ensureSlot(connection, slot)
+  }
+  const history = await readHistory(connection, identity)
+  return startOfSegment(pointAt(timelineAt(history, slotLsn), slotLsn, segmentBytes))
+}
+
+function startOfSegment(point: ResumePoint): ResumePoint {
+  return { ...point, durableLsn: point.segmentStart }
+}
+
+async function requireSameSystem(
+  identity: SystemIdentity,
+  inventory: WalInventory,
+  { repository, cluster, signal }: LocateOptions,
+): Promise<void> {
+  const known = await storedSystemIdentifier(repository, cluster, inventory, { signal })
+  if (known === undefined || known === identity.systemIdentifier) return
+  throw new Fault(
+    archiveFaults['archive-foreign-system'],
+    `Cannot archive cluster ${cluster}: the server's system identifier is ${identity.systemIdentifier}, the repository's ${known}`,
+    { details: { cluster, server: String(identity.systemIdentifier), repository: String(known) } },
+  )
+}
+
+/** Stores the history file of the server's timeline and those of its ancestors, which are the beginnings of it. */
+async function storeHistories(
+  connection: ReplicationConnection,
+  identity: SystemIdentity,
+  inventory: WalInventory,
+  { repository, cluster, signal }: LocateOptions,
+): Promise<TimelineHistory> {
+  if (identity.timeline === 1) return firstTimelineHistory()
+  const { content } = await connection.timelineHistory(identity.timeline)
+  const history = parseHistory(identity, content)
+  for (const [index, { timeline }] of history.ancestors.entries()) {
+    if (timeline === 1 || inventory.histories.includes(timeline)) continue
+    const bytes = Buffer.from(formatTimelineHistory({ timeline, ancestors: history.ancestors.slice(0, index) }))
+    await putHistory(repository, { cluster, timeline, bytes }, { signal })
+  }
+  await putHistory(repository, { cluster, timeline: identity.timeline, bytes: content }, { signal })
+  return history
+}
+
+async function readHistory(connection: ReplicationConnection, identity: SystemIdentity): Promise<TimelineHistory> {
+  if (identity.timeline === 1) return firstTimelineHistory()
+  return parseHistory(identity, (await connection.timelineHistory(identity.timeline)).content)
+}
+
+function parseHistory({ timeline }: SystemIdentity, content: Uint8Array): TimelineHistory {
+  const parsed = parseTimelineHistory(timeline, Buffer.from(content).toString('utf8'))
+  if ('history' in parsed) return parsed.history
+  throw new Fault(
+    archiveFaults['archive-history-unusable'],
+    `Cannot archive timeline ${timeline}: the server's history file of it is malformed: ${parsed.malformed}`,
+    { details: { timeline } },
+  )
+}
+
+/** Where the slot keeps WAL from. One that is not there, or keeps none (it lost what it kept), is made anew. */
+async function ensureSlot(connection: ReplicationConnection, slot: string): Promise<Lsn> {
+  const state = await connection.readSlot(slot)
+  if (state !== undefined && state.restartLsn !== null) return state.restartLsn
+  if (state !== undefined) await connection.dropSlot(slot)
+  await connection.createPhysicalSlot(slot, { reserveWal: true })
+  const made = await connection.readSlot(slot)
+  if (made?.restartLsn != null) return made.restartLsn
+  throw new Fault(replicationFaults['postgres-slot-missing'], `Cannot archive: the slot ${slot} was made and keeps no WAL`)
+}
+
+async function storedBeginning(
+  inventory: WalInventory,
+  point: ResumePoint,
+  segmentBytes: number,
+  { repository, cluster, signal }: LocateOptions,
+): Promise<Location['stored']> {
+  const { timeline, segmentStart: startLsn } = point
+  if (point.durableLsn === startLsn) return { bytes: new Uint8Array(0), parts: [] }
+  const segment = { timeline, startLsn, endLsn: (startLsn + BigInt(segmentBytes)) as Lsn }
+  const chain = contiguousTail(inventory.tails, segment)
+  const content = await readSegmentBestEffort(
+    repository,
+    { cluster, timeline, startLsn, walSegmentBytes: segmentBytes },
+    { signal },
+  )
+  const inSegment = (tail: TailName): boolean => tail.timeline === timeline && tail.startLsn >= startLsn
+  return {
+    bytes: content?.bytes.subarray(0, Number((chain.at(-1)?.endLsn ?? startLsn) - startLsn)) ?? new Uint8Array(0),
+    parts: inventory.tails.filter((tail) => inSegment(tail) && tail.endLsn <= segment.endLsn),
+  }
+}
+
+function serverBehind(point: ResumePoint, identity: SystemIdentity): Fault {
+  const [stored, server] = [formatLsn(point.durableLsn), formatLsn(identity.flushLsn)]
+  return new Fault(
+    archiveFaults['archive-server-behind'],
+    `Cannot archive timeline ${point.timeline} yet: the repository has it up to ${stored}, the server only up to ${server}`,
+    { details: { timeline: point.timeline, repositoryLsn: stored, serverLsn: server } },
+  )
+}
+
+/** True for the server's answer that it has removed the wanted WAL. */
+export function isWalRemoved(error: unknown): boolean {
+  return isFault(error, replicationFaults['postgres-wal-removed'])
+}
