@@ -35,36 +35,26 @@ export async function openFileSystemStore(options: FileSystemStoreOptions): Prom
   await assertDirectory(root)
   await removeAbandoned(join(root, temporaryDirectory), options.clock.wall() - abandonedAfterMs)
   const durableDirectories = new Set<string>()
-  const pathOf = (key: string): string => {
+  const at = async <Result>(verb: string, key: string, work: (path: string) => Promise<Result>): Promise<Result> => {
     assertObjectKey(key)
-    return join(root, key)
+    const path = join(root, key)
+    try {
+      return await work(path)
+    } catch (error) {
+      throw fileSystemFault(`${verb} object ${key}`, path, error)
+    }
   }
   return {
     description: `file system ${root}`,
     create: (key, body, { signal } = {}) =>
-      withFault(`write object ${key}`, pathOf(key), (path) =>
-        createFile({ root, durableDirectories }, path, body, signal),
-      ),
-    read: (key, { signal } = {}) => withFault(`read object ${key}`, pathOf(key), (path) => readAll(key, path, signal)),
+      at('write', key, (path) => createFile({ root, durableDirectories }, path, body, signal)),
+    read: (key, { signal } = {}) => at('read', key, (path) => readAll(key, path, signal)),
     readRange: (key, offset, length, { signal } = {}) =>
-      withFault(`read object ${key}`, pathOf(key), (path) => readPart(key, path, { offset, length, signal })),
-    size: (key, { signal } = {}) => withFault(`look up object ${key}`, pathOf(key), (path) => sizeOf(path, signal)),
+      at('read', key, (path) => readPart(key, path, { offset, length, signal })),
+    size: (key, { signal } = {}) => at('look up', key, (path) => sizeOf(path, signal)),
     list: (prefix, { signal }: StoreOptions = {}) => listFiles(root, prefix, signal),
-    delete: (key, { signal } = {}) =>
-      withFault(`delete object ${key}`, pathOf(key), (path) => deleteFile(path, signal)),
+    delete: (key, { signal } = {}) => at('delete', key, (path) => deleteFile(path, signal)),
     [Symbol.asyncDispose]: async () => {},
-  }
-}
-
-async function withFault<Result>(
-  action: string,
-  path: string,
-  work: (path: string) => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await work(path)
-  } catch (error) {
-    throw fileSystemFault(action, path, error)
   }
 }
 
