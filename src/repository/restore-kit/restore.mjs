@@ -32,15 +32,6 @@ const usage = `Usage:
 
 class Refused extends Error {}
 
-try {
-  main()
-} catch (error) {
-  if (!(error instanceof Error)) throw error
-  const expected = error instanceof Refused || 'code' in error
-  process.stderr.write(`${expected ? error.message : error.stack}\n`)
-  process.exitCode = 1
-}
-
 function main() {
   const { values: options } = parseArgs({
     options: {
@@ -692,4 +683,13 @@ It refuses connections until it is consistent (${facts.stopLsn}). Never remove b
 /** @param {string} text */
 function say(text) {
   process.stdout.write(`${text}\n`)
+}
+
+try {
+  main()
+} catch (error) {
+  if (!(error instanceof Error)) throw error
+  const expected = error instanceof Refused || 'code' in error
+  process.stderr.write(`${expected ? error.message : error.stack}\n`)
+  process.exitCode = 1
 }
