@@ -128,14 +128,21 @@ async function assertSameDirectory(ofServer: string, given: string): Promise<voi
 }
 
 async function takeLock(sql: Sql): Promise<void> {
-  const [row] = await sql.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [
-    advisoryLock.toString(),
-  ])
-  if (row?.taken === true) return
-  throw new Fault(
-    backupFaults['backup-already-running'],
-    'Cannot begin a backup: another one of this server is running',
-  )
+  try {
+    // Long enough for the server to notice that an earlier backup of ours was killed.
+    await sql.query(`SELECT set_config('lock_timeout', '3s', false)`)
+    await sql.query('SELECT pg_advisory_lock($1)', [advisoryLock.toString()])
+    await sql.query(`SELECT set_config('lock_timeout', '0', false)`)
+  } catch (error) {
+    if (sqlState(error) !== '55P03') throw error
+    throw new Fault(
+      backupFaults['backup-already-running'],
+      'Cannot begin a backup: another one of this server is running',
+      {
+        cause: error,
+      },
+    )
+  }
 }
 
 async function assertPrimary(sql: Sql): Promise<void> {

@@ -83,7 +83,10 @@ export async function runTool(
   program: string,
   options: { readonly arguments: readonly string[]; readonly environment: Readonly<Record<string, string>> },
 ): Promise<{ readonly exitCode: number | null; readonly output: string }> {
-  const child = spawn(program, options.arguments, { env: { ...options.environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, options.arguments, {
+    env: { ...options.environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))

@@ -20,12 +20,12 @@ async function startWriting(server: TestServer): Promise<AsyncDisposable & { rea
   let acknowledged = 0
   const writing = (async () => {
     for (let round = 0; going; round++) {
-      await sql.query('INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series($1::int, $2::int) n', [
-        acknowledged,
-        acknowledged + 99,
-      ])
+      await sql.query(
+        'INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series($1::int, $2::int) n',
+        [acknowledged, acknowledged + 99],
+      )
       acknowledged += 100
-      await sql.query("UPDATE churn SET filler = md5(random()::text) WHERE id % 10 = $1::int % 10", [round])
+      await sql.query('UPDATE churn SET filler = md5(random()::text) WHERE id % 10 = $1::int % 10', [round])
       if (round % 5 === 0) {
         await sql.query(`CREATE TABLE passing_${round} AS SELECT generate_series(1, 3000) AS id`)
         if (round >= 10) await sql.query(`DROP TABLE passing_${round - 10}`)
@@ -49,7 +49,7 @@ async function startWriting(server: TestServer): Promise<AsyncDisposable & { rea
 
 async function createTables(sql: Sql): Promise<void> {
   await sql.query('CREATE TABLE ledger (id int PRIMARY KEY, filler text)')
-  await sql.query("CREATE TABLE churn AS SELECT id, md5(id::text) AS filler FROM generate_series(1, 100000) id")
+  await sql.query('CREATE TABLE churn AS SELECT id, md5(id::text) AS filler FROM generate_series(1, 100000) id')
   await sql.query('CREATE INDEX ON churn (filler)')
   await sql.query('CREATE TABLE shrinking AS SELECT generate_series(1, 20000) AS id')
 }
@@ -83,7 +83,10 @@ for (const installation of await testMajors()) {
     assert.equal(facts.labels['label'], 'under load')
     assert.equal(facts.node, 'node1')
     assert.ok(facts.stopLsn > facts.startLsn)
-    assert.deepEqual((await listBackups(scene.repository, 'main')).backups.map((each) => each.facts), [facts])
+    assert.deepEqual(
+      (await listBackups(scene.repository, 'main')).backups.map((each) => each.facts),
+      [facts],
+    )
     const copying = progress.filter((each) => each.stage === 'copying')
     assert.equal(copying.at(-1)?.bytesDone, copying.at(-1)?.bytesTotal)
     assert.equal(copying.at(-1)?.filesDone, copying.at(-1)?.files)
@@ -104,10 +107,15 @@ for (const installation of await testMajors()) {
     const { pgAmcheck, pgChecksums } = installation.tools
     if (pgAmcheck !== undefined) {
       const checked = await runTool(pgAmcheck, {
-        arguments: ['--all', '--install-missing', '--heapallindexed', '-h', directory.path, '-p', String(server.port)].concat([
-          '-U',
-          server.target.user,
-        ]),
+        arguments: [
+          '--all',
+          '--install-missing',
+          '--heapallindexed',
+          '-h',
+          directory.path,
+          '-p',
+          String(server.port),
+        ].concat(['-U', server.target.user]),
         environment: { ...installation.environment, PGPASSWORD: server.target.password.reveal() },
       })
       assert.deepEqual(checked, { exitCode: 0, output: '' })
@@ -148,8 +156,14 @@ test('tablespaces are copied, unlogged and temporary tables are left out', { tim
   assert.ok(!held.has(pathOf('mine')))
   assert.equal(manifest.files.at(-1)?.path, 'global/pg_control')
   const excluded = /^postmaster\.|^backup_label|^pg_wal\/.*[0-9A-F]{24}|pg_internal\.init/
-  assert.deepEqual([...held].filter((path) => excluded.test(path)), [])
-  assert.deepEqual(manifest.tablespaces.map((tablespace) => tablespace.location), [location])
+  assert.deepEqual(
+    [...held].filter((path) => excluded.test(path)),
+    [],
+  )
+  assert.deepEqual(
+    manifest.tablespaces.map((tablespace) => tablespace.location),
+    [location],
+  )
 
   await using directory = await createTestDirectory()
   await layOutBackup(scene.repository, commit, directory.path)

@@ -21,7 +21,7 @@ export async function startWalFeeder(
   const stored = new Set<string>()
   const feeding = (async () => {
     while (!stop.signal.aborted) {
-      const [row] = await sql.query<{ current: string }>('SELECT pg_walfile_name(pg_current_wal_lsn()) AS current')
+      const [row] = await sql.query<{ current: string }>('SELECT pg_walfile_name(pg_current_wal_lsn() + 1) AS current')
       const names = (await readdir(join(server.dataDirectory, 'pg_wal'))).toSorted()
       for (const name of names) {
         if (!/^[0-9A-F]{24}$/.test(name) || stored.has(name) || name >= (row?.current ?? '')) continue

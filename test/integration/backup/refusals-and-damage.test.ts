@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { open, readFile, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { backupFaults } from '../../../src/backup/faults.ts'
+import { createChecksumKernel } from '../../../src/backup/page/checksum-kernel.ts'
+import { checksumPage, pageBytes } from '../../../src/backup/page/checksum-page.ts'
+import { scanPages } from '../../../src/backup/page/scan-pages.ts'
+import { openServerSession } from '../../../src/backup/server-session.ts'
+import { takeBackup } from '../../../src/backup/take-backup.ts'
+import { listBackups } from '../../../src/repository/catalogue.ts'
+import { systemClock as clock } from '../../../src/std/clock.ts'
+import { Fault } from '../../../src/std/fault.ts'
+import { stdFaults } from '../../../src/std/faults.ts'
+import type { ObjectStore } from '../../../src/store/object-store.ts'
+import { createTestServer, testMajors } from '../../support/postgres.ts'
+import { openBackupScene, type BackupScene } from './backup-scene.ts'
+
+async function backups(scene: BackupScene): Promise<number> {
+  return (await listBackups(scene.repository, 'main')).backups.length
+}
+
+/** Every object below the cluster but its WAL. */
+async function remains(scene: BackupScene): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of scene.repository.store.list('main/')) if (!key.startsWith('main/wal/')) keys.push(key)
+  return keys
+}
+
+for (const installation of await testMajors()) {
+  test(`checksums are those of a real server, PostgreSQL ${installation.version}`, { timeout: 60_000 }, async () => {
+    await using server = await createTestServer({ installation })
+    await using sql = await server.sql()
+    await sql.query('CREATE TABLE t AS SELECT generate_series(1, 20000) AS id')
+    await sql.query('CHECKPOINT')
+    const [row] = await sql.query<{ path: string }>("SELECT pg_relation_filepath('t') AS path")
+    const bytes = await readFile(join(server.dataDirectory, row?.path ?? ''))
+    const count = bytes.length / pageBytes
+    assert.ok(count > 50)
+    const kernel = createChecksumKernel(count)
+    kernel.pages.set(bytes)
+    const expected = kernel.checksums(count, 0)
+    assert.deepEqual(scanPages(kernel.pages, expected), [])
+    assert.equal(checksumPage(bytes.subarray(0, pageBytes), 0), bytes.readUInt16LE(8))
+    // From 16 on tables grow ahead by new pages, which are all zero and have no checksum.
+    const written = Array.from({ length: count }, (_, page) => page).filter(
+      (page) => bytes.readUInt16LE(page * pageBytes + 14) !== 0,
+    )
+    const elsewhere = scanPages(kernel.pages, kernel.checksums(count, 1)).map((suspect) => suspect.index)
+    assert.deepEqual(elsewhere, written)
+  })
+}
+
+test('a damaged page is named; the backup is done and says so', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene()
+  await using sql = await scene.server.sql()
+  await sql.query('CREATE TABLE t AS SELECT generate_series(1, 20000) AS id')
+  const [row] = await sql.query<{ path: string }>("SELECT pg_relation_filepath('t') AS path")
+  const path = row?.path ?? ''
+  await sql.query('CHECKPOINT')
+  await flip(join(scene.server.dataDirectory, path), 3 * pageBytes + 5000)
+  await flip(join(scene.server.dataDirectory, path), 40 * pageBytes + 100)
+  const result = await takeBackup(scene.request, { clock })
+  const damagedPages = [
+    { path, page: 3 },
+    { path, page: 40 },
+  ]
+  assert.deepEqual(result.damagedPages, damagedPages)
+  assert.deepEqual((await listBackups(scene.repository, 'main')).backups[0]?.facts.damagedPages, damagedPages)
+})
+
+async function flip(path: string, position: number): Promise<void> {
+  await using file = await open(path, 'r+')
+  const byte = Buffer.alloc(1)
+  await file.read(byte, 0, 1, position)
+  byte[0] = (byte[0] ?? 0) ^ 1
+  await file.write(byte, 0, 1, position)
+}
+
+test('a server of another system is refused under the same cluster name', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene()
+  await takeBackup(scene.request, { clock })
+  await using other = await createTestServer()
+  const foreign = { ...scene.request, target: other.target, dataDirectory: other.dataDirectory }
+  await assert.rejects(takeBackup(foreign, { clock }), { kind: backupFaults['backup-foreign-system'] })
+  assert.equal(await backups(scene), 1)
+})
+
+test('a data directory that is not the server’s is refused, a link to it is not', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene()
+  const wrong = { ...scene.request, dataDirectory: scene.server.directory }
+  await assert.rejects(takeBackup(wrong, { clock }), { kind: backupFaults['backup-wrong-directory'] })
+  const link = join(scene.server.directory, 'link')
+  await symlink(scene.server.dataDirectory, link)
+  await takeBackup({ ...scene.request, dataDirectory: link }, { clock })
+  assert.equal(await backups(scene), 1)
+})
+
+test('a second backup at the same time is refused; the first goes on', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene()
+  {
+    await using _first = await openServerSession(scene.server.target, scene.server.dataDirectory)
+    await assert.rejects(takeBackup(scene.request, { clock }), { kind: backupFaults['backup-already-running'] })
+  }
+  await takeBackup(scene.request, { clock })
+})
+
+test('a server that writes too little WAL is refused', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene({ feedWal: false })
+  await scene.server.stop()
+  await scene.server.start({ wal_level: 'minimal', max_wal_senders: '0' })
+  await assert.rejects(takeBackup(scene.request, { clock }), { kind: backupFaults['backup-server-unfit'] })
+})
+
+test('without an archiver the backup is given up, and nothing of it stays', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene({ feedWal: false })
+  const failed = takeBackup(scene.request, { clock, walStallMs: 500 })
+  await assert.rejects(failed, { kind: backupFaults['backup-wal-missing'] })
+  assert.deepEqual(await remains(scene), [])
+})
+
+test('a signal ends a backup at any stage, and nothing of it stays', { timeout: 120_000 }, async () => {
+  await using scene = await openBackupScene()
+  for (const stage of ['starting', 'copying', 'waiting-for-wal', 'committing'] as const) {
+    const stop = new AbortController()
+    const reason = new Fault(stdFaults.interrupted, `Cannot go on: stopped at ${stage}`)
+    const failed = takeBackup(scene.request, {
+      clock,
+      signal: stop.signal,
+      onProgress: (now) => {
+        if (now.stage === stage) stop.abort(reason)
+      },
+    })
+    await assert.rejects(failed, reason)
+    assert.deepEqual(await remains(scene), [], stage)
+  }
+  await takeBackup(scene.request, { clock })
+  assert.equal(await backups(scene), 1)
+})
+
+test('a server that goes away ends the backup', { timeout: 60_000 }, async () => {
+  await using scene = await openBackupScene()
+  let stopped: Promise<void> | undefined
+  const failed = takeBackup(scene.request, {
+    clock,
+    onProgress: (now) => {
+      if (now.stage === 'copying') stopped ??= scene.server.stop('immediate')
+    },
+  })
+  await assert.rejects(failed, { kind: backupFaults['backup-server-changed'] })
+  await stopped
+  assert.deepEqual(await remains(scene), [])
+})
+
+test('whichever write to the store fails, the fault is clear and nothing is listed', { timeout: 180_000 }, async () => {
+  let failAt = Number.POSITIVE_INFINITY
+  let writes = 0
+  const full = new Fault(stdFaults['disk-full'], 'Cannot write: no space left')
+  const decorate = (store: ObjectStore): ObjectStore => ({
+    ...store,
+    create: (key, body, options) => {
+      writes += 1
+      return writes === failAt ? Promise.reject(full) : store.create(key, body, options)
+    },
+  })
+  await using scene = await openBackupScene({ decorate })
+  await takeBackup(scene.request, { clock, workers: 1 })
+  const needed = writes
+  assert.ok(needed >= 4, `${needed} writes`)
+  for (let n = 1; n <= needed; n++) {
+    writes = 0
+    failAt = n
+    await assert.rejects(takeBackup(scene.request, { clock, workers: 1 }), full)
+    assert.equal(await backups(scene), 1, `write ${n}`)
+  }
+})
