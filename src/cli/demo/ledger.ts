@@ -5,57 +5,64 @@
 export interface Ledger {
   readonly acknowledged: number
   readonly unknown: number
+  /** Tries to write that the database refused or did not hear. */
   readonly rejected: number
   /** When the newest acknowledgement came, on the monotonic clock; undefined before the first. */
   readonly lastAcknowledgedAt: number | undefined
-  /** Time of the first acknowledgement after `since`, or undefined while there is none. */
+  /** When the first row was acknowledged on a connection opened after `since`; undefined while there is none. */
   firstAcknowledgedAfter(since: number): number | undefined
-  acknowledge(row: RowId, at: number): void
+  send(row: RowId): void
+  acknowledge(row: RowId, moment: Acknowledgement): void
   leaveUnknown(row: RowId): void
   reject(): void
-  /** Acknowledged rows that are not among `present`. */
-  missingFrom(present: Iterable<RowId>): RowId[]
-  /** Rows that are present although no client ever sent them, or twice. */
+  /** The rows acknowledged up to now: whoever reads the database later must find them. */
+  acknowledgedRows(): ReadonlySet<RowId>
+  /** Of rows read from the database those that nobody ever sent, or that are there twice. */
   strangers(present: Iterable<RowId>): RowId[]
+}
+
+/** Both on the monotonic clock. */
+export interface Acknowledgement {
+  readonly connectedAt: number
+  readonly at: number
 }
 
 /** `writer:sequence`. */
 export type RowId = `${number}:${number}`
 
 export function createLedger(): Ledger {
+  const sent = new Set<RowId>()
   const acknowledged = new Set<RowId>()
-  const unknown = new Set<RowId>()
-  const times: number[] = []
+  const moments: Acknowledgement[] = []
+  let unknown = 0
   let rejected = 0
   return {
     get acknowledged() {
       return acknowledged.size
     },
     get unknown() {
-      return unknown.size
+      return unknown
     },
     get rejected() {
       return rejected
     },
     get lastAcknowledgedAt() {
-      return times.at(-1)
+      return moments.at(-1)?.at
     },
-    firstAcknowledgedAfter: (since) => firstAfter(times, since),
-    acknowledge: (row, at) => {
+    firstAcknowledgedAfter: (since) => moments.find((moment) => moment.connectedAt > since)?.at,
+    send: (row) => void sent.add(row),
+    acknowledge: (row, moment) => {
       acknowledged.add(row)
-      times.push(at)
+      moments.push(moment)
     },
-    leaveUnknown: (row) => void unknown.add(row),
+    leaveUnknown: () => void (unknown += 1),
     reject: () => void (rejected += 1),
-    missingFrom: (present) => {
-      const found = new Set(present)
-      return [...acknowledged].filter((row) => !found.has(row))
-    },
+    acknowledgedRows: () => new Set(acknowledged),
     strangers: (present) => {
       const seen = new Set<RowId>()
       const strange: RowId[] = []
       for (const row of present) {
-        if (seen.has(row) || !(acknowledged.has(row) || unknown.has(row))) strange.push(row)
+        if (seen.has(row) || !sent.has(row)) strange.push(row)
         seen.add(row)
       }
       return strange
@@ -63,14 +70,8 @@ export function createLedger(): Ledger {
   }
 }
 
-/** The first of ascending `times` that is later than `since`. */
-function firstAfter(times: readonly number[], since: number): number | undefined {
-  let low = 0
-  let high = times.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((times[middle] ?? 0) > since) high = middle
-    else low = middle + 1
-  }
-  return times[low]
+/** Acknowledged rows that are not among those present. */
+export function lostRows(acknowledged: ReadonlySet<RowId>, present: Iterable<RowId>): RowId[] {
+  const found = new Set(present)
+  return [...acknowledged].filter((row) => !found.has(row))
 }

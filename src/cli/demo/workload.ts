@@ -60,10 +60,17 @@ async function write(writer: number, ledger: Ledger, signal: AbortSignal, option
       await pause(options, 20)
       continue
     }
+    const connectedAt = options.clock.monotonic()
     try {
       while (!signal.aborted) {
         seq += 1
-        if (!(await insert(sql, `${writer}:${seq}`, [writer, seq], ledger, options.clock))) break
+        const row: RowId = `${writer}:${seq}`
+        ledger.send(row)
+        const outcome = await insert(sql, [writer, seq])
+        if (outcome === 'acknowledged') ledger.acknowledge(row, { connectedAt, at: options.clock.monotonic() })
+        else if (outcome === 'refused') ledger.reject()
+        else ledger.leaveUnknown(row)
+        if (outcome !== 'acknowledged') break
         await pause(options, options.pauseMs)
       }
     } finally {
@@ -72,20 +79,17 @@ async function write(writer: number, ledger: Ledger, signal: AbortSignal, option
   }
 }
 
-/** Inserts a row and notes the outcome; false when the connection is of no more use. */
-async function insert(sql: Sql, row: RowId, values: [number, number], ledger: Ledger, clock: Clock): Promise<boolean> {
+/** What the server said of a row; `unknown` when the connection broke before it said anything. */
+async function insert(sql: Sql, values: [number, number]): Promise<'acknowledged' | 'refused' | 'unknown'> {
   try {
     await sql.query(
       `insert into ${workloadTable} (writer, seq, payload) values ($1, $2, repeat(md5($2::text), 8))`,
       values,
     )
-    ledger.acknowledge(row, clock.monotonic())
-    return true
+    return 'acknowledged'
   } catch (error) {
-    // The server said no before it wrote anything: this row surely does not exist.
-    if (sqlState(error) === '25006') ledger.reject()
-    else ledger.leaveUnknown(row)
-    return false
+    // Read-only: the server said no before it wrote anything, so this row surely does not exist.
+    return sqlState(error) === '25006' ? 'refused' : 'unknown'
   }
 }
 
