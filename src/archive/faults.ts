@@ -9,7 +9,8 @@ export const archiveFaults = defineFaults({
   },
   'archive-diverged': {
     exitClass: 'refused',
-    meaning: 'The server has other WAL than the repository for the same place on the same timeline: two servers wrote the same history.',
+    meaning:
+      'The server has other WAL than the repository for the same place on the same timeline: two servers wrote the same history.',
     hint: 'Find out which server is the primary and stop the other; then take a new backup.',
   },
   'archive-server-behind': {

@@ -31,4 +31,3 @@ export async function storedSystemIdentifier(
 function identifierIn(wal: Uint8Array): bigint | undefined {
   return parsePageHeader(wal.subarray(0, 8192))?.segment?.systemIdentifier
 }
-

@@ -1,7 +1,7 @@
 import type { ReplicationConnection, SystemIdentity } from '../postgres/replication/replication-connection.ts'
 import { replicationFaults } from '../postgres/replication/faults.ts'
+import { isObjectFault } from '../repository/catalogue.ts'
 import type { TailName } from '../repository/core/object-names.ts'
-import { contiguousTail } from '../repository/core/wal-coverage.ts'
 import type { WalInventory } from '../repository/core/wal-coverage.ts'
 import type { Repository } from '../repository/repository.ts'
 import { putHistory, walInventory } from '../repository/wal-objects.ts'
@@ -144,7 +144,10 @@ async function ensureSlot(connection: ReplicationConnection, slot: string): Prom
   await connection.createPhysicalSlot(slot, { reserveWal: true })
   const made = await connection.readSlot(slot)
   if (made?.restartLsn != null) return made.restartLsn
-  throw new Fault(replicationFaults['postgres-slot-missing'], `Cannot archive: the slot ${slot} was made and keeps no WAL`)
+  throw new Fault(
+    replicationFaults['postgres-slot-missing'],
+    `Cannot archive: the slot ${slot} was made and keeps no WAL`,
+  )
 }
 
 async function storedBeginning(
@@ -156,16 +159,17 @@ async function storedBeginning(
   const { timeline, segmentStart: startLsn } = point
   if (point.durableLsn === startLsn) return { bytes: new Uint8Array(0), parts: [] }
   const segment = { timeline, startLsn, endLsn: (startLsn + BigInt(segmentBytes)) as Lsn }
-  const chain = contiguousTail(inventory.tails, segment)
-  const content = await readSegmentBestEffort(
-    repository,
-    { cluster, timeline, startLsn, walSegmentBytes: segmentBytes },
-    { signal },
+  const parts = inventory.tails.filter(
+    (tail) => tail.timeline === timeline && tail.startLsn >= startLsn && tail.endLsn <= segment.endLsn,
   )
-  const inSegment = (tail: TailName): boolean => tail.timeline === timeline && tail.startLsn >= startLsn
-  return {
-    bytes: content?.bytes.subarray(0, Number((chain.at(-1)?.endLsn ?? startLsn) - startLsn)) ?? new Uint8Array(0),
-    parts: inventory.tails.filter((tail) => inSegment(tail) && tail.endLsn <= segment.endLsn),
+  const wanted = { cluster, timeline, startLsn, walSegmentBytes: segmentBytes }
+  try {
+    const content = await readSegmentBestEffort(repository, wanted, { signal })
+    return { bytes: content?.bytes ?? new Uint8Array(0), parts }
+  } catch (error) {
+    if (!(error instanceof Fault) || !isObjectFault(error)) throw error
+    // A part that is damaged is as good as none: the segment is stored again from its start, under another name.
+    return { bytes: new Uint8Array(0), parts }
   }
 }
 

@@ -73,7 +73,7 @@ async function beginFile(directory: string, name: string): Promise<SpoolFile> {
   }
   return {
     append: async (data) => {
-      for (let written = 0; written < data.length; ) {
+      for (let written = 0; written < data.length;) {
         const { bytesWritten } = await handle
           .write(data, written, data.length - written, sizeBytes)
           .catch((error: unknown) => {
@@ -85,7 +85,7 @@ async function beginFile(directory: string, name: string): Promise<SpoolFile> {
     },
     read: async (from, to) => {
       const bytes = Buffer.allocUnsafeSlow(to - from)
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         const { bytesRead } = await handle.read(bytes, done, bytes.length - done, from + done)
         if (bytesRead === 0) throw new Error(`${path} is shorter than what was written to it`)
         done += bytesRead

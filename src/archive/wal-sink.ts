@@ -51,7 +51,7 @@ export class WalSink implements AsyncDisposable {
   #durableLsn: Lsn
   /** When the oldest byte came in that is not durable yet. */
   #pendingSince: number | undefined
-  #flushAll = false
+  #flushUpTo = 0n as Lsn
   #failure: unknown
   #changed = Promise.withResolvers<void>()
 
@@ -77,7 +77,7 @@ export class WalSink implements AsyncDisposable {
 
   /** Takes WAL that follows what came before. Waits when too much is under way. */
   async append(data: Uint8Array): Promise<void> {
-    for (let rest = data; rest.length > 0; ) {
+    for (let rest = data; rest.length > 0;) {
       this.#throwFailure()
       const segment = (this.#current ??= await this.#begin())
       const piece = rest.subarray(0, this.#options.segmentBytes - segment.receivedBytes)
@@ -91,12 +91,16 @@ export class WalSink implements AsyncDisposable {
     }
   }
 
+  /** Brings what was received so far into the repository now rather than when it is due. */
+  flushSoon(): void {
+    this.#flushUpTo = this.#receivedLsn
+    this.#notify()
+  }
+
   /** Resolves when all that was received is in the repository. */
   async settle(signal: AbortSignal): Promise<void> {
-    this.#flushAll = true
-    this.#notify()
+    this.flushSoon()
     await this.#waitUntil(signal, () => this.#durableLsn >= this.#receivedLsn && this.#waiting.length === 0)
-    this.#flushAll = false
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -184,7 +188,7 @@ export class WalSink implements AsyncDisposable {
     // Before the stored beginning was compared nothing may be added to it.
     if (segment === undefined || segment.stored !== undefined) return false
     if (segment.receivedBytes <= segment.flushedBytes) return false
-    return this.#flushAll || this.pendingMs >= this.#options.flushMs
+    return this.#durableLsn < this.#flushUpTo || this.pendingMs >= this.#options.flushMs
   }
 
   /** Until something changes, or until the unfinished segment is to be flushed. */
