@@ -40,11 +40,7 @@ export interface ObjectSeal {
  */
 export function openPack(keyring: Keyring, objectKey: string, bytes: Uint8Array, expected?: ObjectSeal): OpenPack {
   return decodeObject(objectKey, () => {
-    if (expected !== undefined && bytes.length < expected.sizeBytes) {
-      throw new Malformed('truncated', `it has ${bytes.length} of ${expected.sizeBytes} bytes`)
-    }
-    const trailer = decodePackTrailer(bytes)
-    const sha256 = verifyHashes(objectKey, bytes, trailer, expected)
+    const { trailer, sha256 } = verifyHashes(objectKey, bytes, expected)
     const header = decodePackHeader(bytes)
     assertTrailerFits(trailer, bytes.length)
     const dataKey = keyring.keys.find(({ id }) => id === header.keyId)
@@ -66,21 +62,28 @@ export function openPack(keyring: Keyring, objectKey: string, bytes: Uint8Array,
   })
 }
 
-/** One pass over the bytes gives the hash in the trailer and the one of the whole object. */
+/**
+ * One pass over the bytes gives the hash in the trailer, which tells damage, and the one of the whole object, which
+ * tells whether it is the object that was committed.
+ */
 function verifyHashes(
   objectKey: string,
   bytes: Uint8Array,
-  trailer: PackTrailer,
   expected: ObjectSeal | undefined,
-): string {
-  const hash = createHash('sha256').update(bytes.subarray(0, bytes.length - packHashEndBytes))
-  const own = hash.copy().digest()
-  const whole = hash.update(bytes.subarray(bytes.length - packHashEndBytes)).digest('hex')
-  if (!own.equals(trailer.sha256)) throw new Malformed('altered', 'its bytes are not the ones that were written')
-  if (expected !== undefined && whole !== expected.sha256) {
+): { readonly trailer: PackTrailer; readonly sha256: string } {
+  const trailer = decodePackTrailer(bytes)
+  const hash = createHash('sha256').update(bytes.subarray(0, Math.max(0, bytes.length - packHashEndBytes)))
+  if (trailer === undefined || !hash.copy().digest().equals(trailer.sha256)) {
+    const wanted = expected?.sizeBytes ?? Number.NaN
+    const short = bytes.length < wanted || (expected === undefined && trailer === undefined)
+    const reason = short ? 'it does not have all of its bytes' : 'its bytes are not the ones that were written'
+    throw new Malformed(short ? 'truncated' : 'altered', reason)
+  }
+  const sha256 = hash.update(bytes.subarray(bytes.length - packHashEndBytes)).digest('hex')
+  if (expected !== undefined && (sha256 !== expected.sha256 || bytes.length !== expected.sizeBytes)) {
     throw objectFault(objectKey, 'swapped', 'it is whole, but not the object that the backup was committed with')
   }
-  return whole
+  return { trailer, sha256 }
 }
 
 function readIndex(objectKey: string, bytes: Uint8Array, trailer: PackTrailer, cipher: PackCipher): RecordEntry[] {

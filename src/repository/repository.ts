@@ -107,9 +107,9 @@ async function openKeys(
 ): Promise<[WrappedKey, ...WrappedKey[]]> {
   const opened = new Map<string, WrappedKey>()
   const damaged: Fault[] = []
-  let tried = 0
+  const tried: string[] = []
   for await (const { key: object } of store.list(keysPrefix, options)) {
-    tried += 1
+    tried.push(object)
     try {
       const found = await unwrapKey(await readStored(store, object, options), options)
       if (found?.repositoryId === repositoryId) opened.set(found.id, found)
@@ -120,12 +120,12 @@ async function openKeys(
   }
   const [first, ...others] = opened.values()
   if (first !== undefined) return [first, ...others]
-  if (tried === 0) throw objectFault(keysPrefix, 'missing', `${store.description} has no key objects`)
+  if (tried.length === 0) throw objectFault(keysPrefix, 'missing', `${store.description} has no key objects`)
   // One that is damaged may be the one that would have opened.
   if (damaged[0] !== undefined) throw damaged[0]
   throw new Fault(
     repositoryFaults['repository-wrong-key'],
-    `Cannot open the repository in ${store.description}: the passphrase or private key opens none of its ${tried} key object(s)`,
+    `Cannot open the repository in ${store.description}: the passphrase or private key does not open ${tried.join(', ')}`,
     { details: { store: store.description, keyObjects: tried } },
   )
 }

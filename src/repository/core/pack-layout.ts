@@ -103,14 +103,10 @@ export function encodePackTrailerEnd(sha256: Uint8Array): Uint8Array {
   return bytes
 }
 
-export function decodePackTrailer(pack: Uint8Array): PackTrailer {
-  if (pack.length < packHeaderBytes + tagBytes + packTrailerBytes) {
-    throw new Malformed('truncated', `${pack.length} bytes are too few for a pack`)
-  }
+/** The trailer, or undefined when the bytes do not end as a pack does. */
+export function decodePackTrailer(pack: Uint8Array): PackTrailer | undefined {
   const start = pack.length - packTrailerBytes
-  if (readAscii(pack, pack.length - 8, 8) !== trailerMagic) {
-    throw new Malformed('truncated', 'it does not end as a pack does')
-  }
+  if (start < packHeaderBytes + tagBytes || readAscii(pack, pack.length - 8, 8) !== trailerMagic) return undefined
   const view = viewOf(pack)
   return {
     indexOffset: view.getUint32(start, true),

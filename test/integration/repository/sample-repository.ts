@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beginBackup } from '../../../src/repository/backup-session.ts'
+import { beginBackup, type BackupSession } from '../../../src/repository/backup-session.ts'
 import type { PackReference } from '../../../src/repository/core/backup-facts.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
 import type { ManifestFile } from '../../../src/repository/core/manifest.ts'
@@ -61,8 +61,12 @@ export const sampleFiles: ReadonlyMap<string, Uint8Array> = new Map([
 export const sampleDirectories: readonly string[] = ['base', 'base/5', 'global', 'log', 'pg_wal']
 
 /** Takes the sample backup: two packs, a page file over three records, a whole file in pieces over both packs. */
-export async function takeSampleBackup(repository: Repository): Promise<Commit> {
+export async function takeSampleBackup(
+  repository: Repository,
+  onBegun: (session: BackupSession) => void = () => {},
+): Promise<Commit> {
   const session = await beginBackup(repository, { cluster, kind: 'full' }, { clock: systemClock })
+  onBegun(session)
   const packs: PackReference[] = []
   const files: ManifestFile[] = sampleDirectories.map((path) => ({ kind: 'directory', path, mode: 0o700 }))
   const first = createPackBuilder(repository.keyring, session.packObject(0))
