@@ -11,6 +11,7 @@ import { copyParts } from './copy/copy-parts.ts'
 import type { CopiedPart, CopyFigures, PartToCopy } from './copy/copy-protocol.ts'
 import { type AssembledPart, assembleFile } from './core/assemble-files.ts'
 import { controlFilePath, vanishedFile } from './core/content-rules.ts'
+import { blockKey, blockReferenceOf } from './core/block-references.ts'
 import { firstBlockOf, parseRelationFile } from './core/relation-file.ts'
 import { splitWork } from './core/split-work.ts'
 import { backupFaults } from './faults.ts'
@@ -52,7 +53,8 @@ export interface CopiedDirectory {
 export interface SuspectPage {
   readonly file: PageFile | WholeFile
   readonly page: number
-  readonly lsn: bigint
+  /** How WAL names it. */
+  readonly blockKey: string
 }
 
 /** Copies all of a running server's files into packs, `global/pg_control` last. The server must be in backup mode. */
@@ -167,13 +169,15 @@ function suspectsOf(
 ): SuspectPage[] {
   const suspects: SuspectPage[] = []
   for (const [number, file] of entries) {
-    const firstBlock = at(planned, number).firstBlock ?? 0
+    const relation = parseRelationFile(file.path)
+    const { firstBlock } = at(planned, number)
+    if (relation === undefined || firstBlock === undefined) continue
     for (const { outcome } of at(parts, number)) {
-      if (outcome.kind === 'gone') continue
-      for (const { block, lsn } of outcome.suspects) {
+      for (const block of outcome.kind === 'read' ? outcome.suspects : []) {
         const page = block - firstBlock
         // What lay past the place where the file fell short is not in the backup.
-        if (page * pageBytes < file.sizeBytes) suspects.push({ file, page, lsn })
+        if (page * pageBytes >= file.sizeBytes) continue
+        suspects.push({ file, page, blockKey: blockKey(blockReferenceOf(relation, block)) })
       }
     }
   }

@@ -2,7 +2,6 @@ import type { BackupContent } from '../repository/backup-session.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { CopiedDirectory } from './copy-data-directory.ts'
 import { totalBytes } from './core/assemble-files.ts'
-import { judgeSuspect } from './core/judge-page.ts'
 import { mappedTablespaces, tablespaceOf } from './core/tablespace-map.ts'
 import { pageBytes } from './page/checksum-page.ts'
 import type { ServerFacts, StoppedBackup } from './server-session.ts'
@@ -16,9 +15,13 @@ export interface CopiedBackup {
   readonly stoppedAt: EpochMs
 }
 
-/** What a backup's manifest says, from what was copied and what the server gave when it ended. */
+/**
+ * What a backup's manifest says, from what was copied and what the server gave when it ended. A suspect page is damaged
+ * unless replay writes it anew: `rewritten` has the keys of those.
+ */
 export function describeBackup(
   { facts, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
+  rewritten: ReadonlySet<string>,
   options: { readonly node?: string | undefined; readonly label?: string | undefined },
 ): { readonly content: BackupContent; readonly tornPages: number } {
   const { startLsn, stopLsn, timeline, from } = stopped
@@ -28,7 +31,7 @@ export function describeBackup(
     ...directories.map(({ path, mode }) => ({ kind: 'directory', path, mode }) as const),
     ...copied.files.filter(({ path }) => kept(path)),
   ]
-  const damaged = copied.suspects.filter((suspect) => judgeSuspect(suspect.lsn, stopped) === 'corrupt')
+  const damaged = copied.suspects.filter((suspect) => !rewritten.has(suspect.blockKey))
   const content: BackupContent = {
     facts: {
       startedAt,

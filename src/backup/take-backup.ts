@@ -13,6 +13,7 @@ import { copyDataDirectory, type CopyProgress } from './copy-data-directory.ts'
 import { estimateRemaining, type BackupProgress } from './core/progress.ts'
 import { type CopiedBackup, describeBackup } from './describe-backup.ts'
 import { backupFaults } from './faults.ts'
+import { findRewrittenPages } from './find-rewritten-pages.ts'
 import { openServerSession, type ServerFacts, type ServerSession } from './server-session.ts'
 import { waitForWal } from './wait-for-wal.ts'
 import { whileServerLives } from './while-server-lives.ts'
@@ -47,7 +48,7 @@ export interface BackupResult {
    * reports it must say so.
    */
   readonly damagedPages: readonly DamagedPage[]
-  /** Pages that the server was writing each time they were read; replay makes them whole. */
+  /** Pages that the server was writing each time they were read; the backup's WAL has them whole. */
   readonly tornPages: number
   /** Pages that were fine when they were read again. */
   readonly healedPages: number
@@ -146,7 +147,10 @@ class BackupRun {
     await this.#timed('walMs', () => waitForWal(repository, needed, { clock, signal, stallMs: walStallMs }))
     this.#tell('committing')
     signal?.throwIfAborted()
-    const { content, tornPages } = describeBackup(backup, this.#options)
+    const suspects = new Set(backup.copied.suspects.map((suspect) => suspect.blockKey))
+    const rewritten =
+      suspects.size === 0 ? suspects : await findRewrittenPages(repository, needed, suspects, { signal })
+    const { content, tornPages } = describeBackup(backup, rewritten, this.#options)
     this.committing = true
     const commit = await this.#timed('commitMs', () => this.#session.commit(content))
     this.#tell('done')

@@ -3,7 +3,7 @@ import type { FilePart } from '../core/split-work.ts'
 import { isGone } from '../list-data-directory.ts'
 import type { ChecksumKernel } from './checksum-kernel.ts'
 import { pageBytes } from './checksum-page.ts'
-import { scanPages, type SuspectPage } from './scan-pages.ts'
+import { scanPages } from './scan-pages.ts'
 
 /** Pages of one record: 256 KiB. The kernel given to {@link readPart} has room for exactly these. */
 export const recordPages = 32
@@ -23,16 +23,11 @@ export type PartOutcome =
   | {
       readonly kind: 'read'
       readonly lengthBytes: number
-      readonly suspects: readonly SuspectBlock[]
+      /** Blocks, counted within the fork, whose checksum failed twice. */
+      readonly suspects: readonly number[]
       /** Pages that were fine when read again. */
       readonly healed: number
     }
-
-/** A page whose checksum failed twice; `block` counts within the fork. */
-export interface SuspectBlock {
-  readonly block: number
-  readonly lsn: bigint
-}
 
 /** How long to wait before a page is read again, and how many waits one worker may spend: rotten media have no end. */
 export interface Rereading {
@@ -67,7 +62,7 @@ interface Reading {
 }
 
 async function readOpened(descriptor: number, part: PartToRead, reading: Reading): Promise<PartOutcome> {
-  const suspects: SuspectBlock[] = []
+  const suspects: number[] = []
   let healed = 0
   let done = 0
   while (done < part.lengthBytes) {
@@ -90,7 +85,7 @@ async function readOpened(descriptor: number, part: PartToRead, reading: Reading
 
 interface Verified {
   readonly keptBytes: number
-  readonly suspects: readonly SuspectBlock[]
+  readonly suspects: readonly number[]
   readonly healed: number
 }
 
@@ -102,7 +97,7 @@ async function verify(
   reading: Reading,
 ): Promise<Verified> {
   let keptBytes = bytes
-  const scan = (): SuspectPage[] => {
+  const scan = (): number[] => {
     const expected = reading.kernel.checksums(Math.floor(keptBytes / pageBytes), firstBlock)
     return scanPages(reading.kernel.pages, expected)
   }
@@ -112,7 +107,7 @@ async function verify(
     reading.rereading.waitsLeft -= 1
     await reading.rereading.wait()
   }
-  for (const { index } of first) {
+  for (const index of first) {
     const at = index * pageBytes
     const page = reading.kernel.pages.subarray(at, at + pageBytes)
     if (readFully(descriptor, page, position + at) === pageBytes) continue
@@ -120,8 +115,8 @@ async function verify(
     keptBytes = at
     break
   }
-  const suspects = scan().map((suspect) => ({ block: firstBlock + suspect.index, lsn: suspect.lsn }))
-  const reread = first.filter((suspect) => suspect.index * pageBytes < keptBytes)
+  const suspects = scan().map((index) => firstBlock + index)
+  const reread = first.filter((index) => index * pageBytes < keptBytes)
   return { keptBytes, suspects, healed: reread.length - suspects.length }
 }
 
