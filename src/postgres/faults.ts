@@ -58,6 +58,11 @@ export const postgresFaults = defineFaults({
     meaning: 'A server ended, or did not become ready, while it was starting.',
     hint: 'The last lines of its log are in the message.',
   },
+  'postgres-orphans-remain': {
+    exitClass: 'busy',
+    meaning: 'Processes of a server that was killed still hold its shared memory.',
+    hint: 'End the old server processes of this data directory; `ps -ef | grep postgres` shows them.',
+  },
   'postgres-stop-failed': {
     exitClass: 'failed',
     meaning: 'A server did not stop in the time it was given.',
@@ -67,6 +72,11 @@ export const postgresFaults = defineFaults({
     exitClass: 'notFound',
     meaning: 'No server runs on a data directory where one was expected.',
     hint: 'Start it first; its log says why it ended.',
+  },
+  'postgres-rewind-failed': {
+    exitClass: 'failed',
+    meaning: 'pg_rewind is missing or could not bring a former primary back onto the line of the new one.',
+    hint: 'Do not start the directory; rewind it again or clone it from the primary.',
   },
   'postgres-unreachable': {
     exitClass: 'unreachable',

@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Fault } from '../std/fault.ts'
+import { Fault, isFault } from '../std/fault.ts'
+import type { FaultKind } from '../std/fault.ts'
 import { stdFaults } from '../std/faults.ts'
 import { lastLines } from '../std/run-program.ts'
+import { classifyStartFailure } from './core/start-failure.ts'
+import type { StartFailure } from './core/start-failure.ts'
 import { dataDirectoryMajor } from './data-directory.ts'
 import { postgresFaults } from './faults.ts'
 import type { Installation } from './installation.ts'
@@ -72,6 +75,25 @@ export async function startServer(
   await requireMajor(installation, dataDirectory)
   await requireStopped(dataDirectory)
   if (options.listens !== undefined) await requireFreePort(options.listens.port, options.listens.addresses)
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(installation, dataDirectory, options)
+    } catch (error) {
+      // A killed postmaster's children need a moment to notice and to let go of its shared memory.
+      if (attempt === orphanAttempts || !isFault(error, postgresFaults['postgres-orphans-remain'])) throw error
+    }
+    await delay(orphanWaitMs, undefined, { signal: options.signal })
+  }
+}
+
+const orphanAttempts = 50
+const orphanWaitMs = 100
+
+async function startOnce(
+  installation: Installation,
+  dataDirectory: string,
+  options: StartOptions,
+): Promise<RunningServer> {
   const log = await open(options.logFile, 'a', 0o600)
   const logStart = (await log.stat()).size
   const readLog = (): Promise<string> => readFrom(options.logFile, logStart)
@@ -196,19 +218,17 @@ async function waitUntilReady(
   }
 }
 
+const startFaults = {
+  'port-in-use': postgresFaults['postgres-port-in-use'],
+  'disk-full': stdFaults['disk-full'],
+  orphans: postgresFaults['postgres-orphans-remain'],
+  other: postgresFaults['postgres-start-failed'],
+} as const satisfies Record<StartFailure, FaultKind>
+
 function startFault(dataDirectory: string, exit: ServerExit, log: string): Fault {
-  const details = { dataDirectory, exitCode: exit.exitCode, killedBy: exit.killedBy }
-  const last = lastLines(log, 8)
-  if (/Address already in use/.test(log)) {
-    return new Fault(postgresFaults['postgres-port-in-use'], `Cannot start the server of ${dataDirectory}: ${last}`, {
-      details,
-    })
-  }
-  if (/No space left on device|Disk quota exceeded/.test(log)) {
-    return new Fault(stdFaults['disk-full'], `Cannot start the server of ${dataDirectory}: ${last}`, { details })
-  }
-  return new Fault(postgresFaults['postgres-start-failed'], `Cannot start the server of ${dataDirectory}: ${last}`, {
-    details,
+  const kind = startFaults[classifyStartFailure(log)]
+  return new Fault(kind, `Cannot start the server of ${dataDirectory}: ${lastLines(log, 8)}`, {
+    details: { dataDirectory, exitCode: exit.exitCode, killedBy: exit.killedBy },
   })
 }
 

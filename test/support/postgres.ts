@@ -135,6 +135,8 @@ export async function createTestServer(options: TestServerOptions = {}): Promise
   }
   {
     await using sql = await openSql(target)
+    // The settings may ask for standbys that only come later.
+    await sql.query('SET synchronous_commit = local')
     await ensureReplicationRole(sql, replicationUser, replicationPassword)
   }
   const owned = stack.move()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { crc32c, crc32cFinish, crc32cStart, crc32cUpdate } from './crc32c.ts'
 
 test('the check value of the CRC catalogue and the vectors of RFC 3720 B.4 come out', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { crc32cFinish, crc32cStart, crc32cUpdate } from './crc32c.ts'
 import type { Lsn } from './lsn.ts'
 import { walPageBytes } from './page-header.ts'
