@@ -49,6 +49,7 @@ async function stopSignal(): Promise<AbortSignal> {
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
+  process.on('SIGHUP', stop)
   return controller.signal
 }
 

@@ -9,6 +9,8 @@ import type { Output } from './terminal/output.ts'
  */
 export interface Command {
   readonly name: string
+  /** Not for people: Holdfast starts it itself. Neither help nor reference show it. */
+  readonly hidden?: boolean
   /** One line, for the list of commands. */
   readonly summary: string
   /** A paragraph, for the command's own help. */

@@ -1,7 +1,23 @@
 import type { Command, CommandGroup } from './command.ts'
+import { agentCommand } from './commands/agent.ts'
+import { archiverCommand } from './commands/archiver.ts'
+import { backupCommand } from './commands/backup.ts'
+import { backupsCommand } from './commands/backups.ts'
+import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
 import { statusCommand } from './commands/status.ts'
+import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
 
 /** Every command, in the order in which help shows them. */
-export const commands: readonly (Command | CommandGroup)[] = [statusCommand, configCommands, versionCommand]
+export const commands: readonly (Command | CommandGroup)[] = [
+  agentCommand,
+  statusCommand,
+  switchoverCommand,
+  backupCommand,
+  backupsCommand,
+  checkCommand,
+  configCommands,
+  versionCommand,
+  archiverCommand,
+]

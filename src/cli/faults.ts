@@ -11,4 +11,24 @@ export const cliFaults = defineFaults({
     meaning: 'A command needs a repository, and the configuration has none, or none of the given name.',
     hint: 'Add it to `repositories` in holdfast.yaml; `holdfast config reference repositories` explains the keys.',
   },
+  'cli-switchover-refused': {
+    exitClass: 'refused',
+    meaning: 'A switchover was asked for that cannot be done, or the leader called it off.',
+    hint: 'Look at the standbys with `holdfast status`: the target must stream, be up to date, and be allowed to lead.',
+  },
+  'cli-switchover-pending': {
+    exitClass: 'busy',
+    meaning: 'Another switchover has been asked for and is not done yet.',
+    hint: 'Wait until it is done or called off; `holdfast status` shows it.',
+  },
+  'cli-runs-as-root': {
+    exitClass: 'refused',
+    meaning: 'The agent was started as root, which PostgreSQL refuses to run as.',
+    hint: 'Start it as the user that owns the data directory: `runuser -u postgres -- holdfast agent`.',
+  },
+  'cli-coordinator-absent': {
+    exitClass: 'notFound',
+    meaning: 'The file of the embedded coordinator does not exist, so no agent of this cluster has ever run here.',
+    hint: 'Start `holdfast agent` on this machine, or correct coordinator.file.',
+  },
 })

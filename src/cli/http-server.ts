@@ -10,6 +10,7 @@ export interface HttpServer extends AsyncDisposable {
 export interface HttpServerOptions {
   readonly address: string
   readonly port: number
-  readonly currentStatus: () => NodeStatus
+  readonly currentStatus: () => NodeStatus | undefined
+  readonly details: () => object
   readonly log: Log
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import type { Config, RepositoryConfig } from '../config/schema.ts'
 import { readSecretFile } from '../config/secret-file.ts'
 import type { Coordinator } from '../coordinator/coordinator.ts'
@@ -9,17 +9,32 @@ import { Fault, isFault } from '../std/fault.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { cliFaults } from './faults.ts'
 
-/** Opens what the configuration names. Adapters are imported only when they are used. */
-export async function openConfiguredCoordinator(config: Config, clock: Clock): Promise<Coordinator> {
+/** Opens what the configuration names; adapters are imported only when they are used. Only an agent may create it. */
+export async function openConfiguredCoordinator(
+  config: Config,
+  clock: Clock,
+  options: { readonly create?: boolean } = {},
+): Promise<Coordinator> {
   const { coordinator } = config
   switch (coordinator.type) {
     case 'embedded': {
+      if (options.create !== true) await requireCoordinatorFile(config.cluster, coordinator.file)
       const { openEmbeddedCoordinator } = await import('../coordinator/embedded/embedded-coordinator.ts')
       return await openEmbeddedCoordinator({ file: coordinator.file, clock })
     }
     default:
       return coordinator.type satisfies never
   }
+}
+
+async function requireCoordinatorFile(cluster: string, file: string): Promise<void> {
+  const present = await stat(file).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  )
+  if (present) return
+  const message = `Cannot look at cluster ${cluster}: its coordinator ${file} does not exist`
+  throw new Fault(cliFaults['cli-coordinator-absent'], message, { details: { file } })
 }
 
 export async function openConfiguredStore(repository: RepositoryConfig, clock: Clock): Promise<ObjectStore> {

@@ -74,7 +74,7 @@ function addCommand(parent: Commander, command: Command, found: (request: Reques
 
 function subcommand(parent: Commander, entry: Command | CommandGroup): Commander {
   return parent
-    .command(entry.name)
+    .command(entry.name, { hidden: 'hidden' in entry && (entry.hidden ?? false) })
     .summary(entry.summary)
     .description(entry.description)
     .helpOption('-h, --help', 'show this help')

@@ -27,7 +27,10 @@ const tags = z
 export const nodeSection = z
   .strictObject({
     name: setting(
-      text(/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/, 'lower-case letters, digits and hyphens, at most 40, a letter first'),
+      text(
+        /^(?!archive-)[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/,
+        'lower-case letters, digits and hyphens, at most 40, a letter first, not `archive-…`',
+      ),
       {
         about: 'The name of this node, unique in the cluster; its slot is named after it.',
         change: 'fixed',

@@ -129,13 +129,8 @@ function quotingHint(schema: z.core.$ZodType, path: Path, given: unknown): strin
   const expected = expectedAt(schema, path)
   if (typeof given === 'string' && expected.startsWith('a whole number') && /^\d+$/.test(given))
     return ', without quotes'
-  if (typeof given === 'number' && expected.includes('with its unit'))
-    return `, so perhaps ${given}${guessUnit(expected)}`
+  if (typeof given === 'number' && expected.includes('with its unit')) return `, so perhaps ${given}s`
   return ''
-}
-
-function guessUnit(expected: string): string {
-  return expected.startsWith('a size') ? 'MB' : 's'
 }
 
 /** Somebody may have put the secret itself where the name of its file belongs; it must not end up in a log. */

@@ -46,9 +46,9 @@ Holdfast reads one YAML file: the one named with \`--config\`, else \`$HOLDFAST_
 value, expectation and the nearest key. \`holdfast.schema.json\` beside this page gives editors completion: begin the
 file with \`# yaml-language-server: $schema=<path>/holdfast.schema.json\`.
 
-Durations carry their unit (\`500ms\`, \`5s\`, \`2m\`, \`1h\`, \`30d\`), sizes as well (\`64kB\`, \`512MB\`, \`10GB\`; 1 kB is 1024
-bytes). Paths are absolute. A secret never stands in the file: it names a file that only the user Holdfast runs as can
-read (🔑). Keys without a default are required unless the default column says *none*.
+Durations carry their unit (\`500ms\`, \`5s\`, \`2m\`, \`1h\`, \`30d\`). Paths are absolute. A secret never
+stands in the file: it names a file that only the user Holdfast runs as can read (🔑). Keys without a default are
+required unless the default column says *none*.
 `
 
 function tableRow(setting: Setting): string {

@@ -50,7 +50,7 @@ export const configSchema = z
     })
   })
 
-/** A checked configuration: every default filled in, durations as `{ ms }`, sizes as `{ bytes }`. */
+/** A checked configuration: every default filled in, durations as `{ ms }`. */
 export type Config = z.output<typeof configSchema>
 
 export type RepositoryConfig = Config['repositories'][number]

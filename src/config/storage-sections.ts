@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { absolutePath, byteSize, duration, kind, list, setting, text } from './setting.ts'
+import { absolutePath, duration, kind, list, setting, text } from './setting.ts'
 
 const filesystemRepository = z
   .strictObject({
@@ -65,10 +65,6 @@ export const walSection = z
     flush: setting(duration('1s', '1m').prefault('5s'), {
       about:
         'How often the unfinished WAL segment is written to the repositories: the most that losing every node costs.',
-      change: 'restart',
-    }),
-    spoolLimit: setting(byteSize('64MB', '10TB').prefault('10GB'), {
-      about: 'How much WAL may wait in the spool for a repository that cannot be reached.',
       change: 'restart',
     }),
   })

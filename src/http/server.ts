@@ -2,10 +2,9 @@ import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { NodeStatus } from '../cluster/core/node-status.ts'
 import { Fault } from '../std/fault.ts'
-import type { Log } from '../std/log.ts'
 import { createApp } from './app.ts'
+import type { AppOptions } from './app.ts'
 import { httpFaults } from './faults.ts'
 
 export interface HttpServer extends AsyncDisposable {
@@ -21,14 +20,10 @@ const requestDeadlineMs = 5000
  * Starts the HTTP server; disposing closes it and every open connection. Throws `http-port-in-use` or
  * `http-address-unusable`.
  */
-export async function openHttpServer(options: {
-  readonly address: string
-  readonly port: number
-  /** Called for every request. */
-  readonly currentStatus: () => NodeStatus
-  readonly log: Log
-}): Promise<HttpServer> {
-  const app = createApp(options.currentStatus, options.log)
+export async function openHttpServer(
+  options: AppOptions & { readonly address: string; readonly port: number },
+): Promise<HttpServer> {
+  const app = createApp(options)
   const server = createServer(
     { requestTimeout: requestDeadlineMs, headersTimeout: requestDeadlineMs, keepAliveTimeout: requestDeadlineMs },
     getRequestListener(app.fetch),

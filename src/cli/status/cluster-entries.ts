@@ -1,32 +1,21 @@
-import {
-  clusterKeys,
-  decodeLeader,
-  decodeMember,
-  decodePause,
-  decodeState,
-  decodeSwitchover,
-} from '../../cluster/core/keys.ts'
-import type { Coordinator, Snapshot } from '../../coordinator/coordinator.ts'
+import { readCluster } from '../../cluster/agent/read-cluster.ts'
+import { clusterKeys } from '../../cluster/core/keys.ts'
+import type { Coordinator } from '../../coordinator/coordinator.ts'
 import type { ClusterEntries } from './core/status-report.ts'
 
-/** What the nodes have agreed on, and the snapshot it was read from, for writes that depend on it. */
+/** What the nodes have agreed on, with the revisions that a write which depends on it must name. */
 export async function readClusterEntries(
   coordinator: Coordinator,
   cluster: string,
   signal: AbortSignal,
-): Promise<ClusterEntries & { readonly snapshot: Snapshot }> {
-  const keys = clusterKeys(cluster)
-  const snapshot = await coordinator.list(keys.prefix, { signal })
-  const at = <Value>(key: string, decode: (json: string) => Value): Value | null => {
-    const entry = snapshot.entries.find((candidate) => candidate.key === key)
-    return entry === undefined ? null : decode(entry.value)
-  }
+): Promise<ClusterEntries & { readonly revisions: { readonly leader: number; readonly switchover: number } }> {
+  const { cluster: view } = await readCluster(coordinator, clusterKeys(cluster), signal)
   return {
-    leader: at(keys.leader, decodeLeader),
-    state: at(keys.state, decodeState),
-    members: snapshot.entries.filter(({ key }) => key.startsWith(keys.members)).map(({ value }) => decodeMember(value)),
-    switchover: at(keys.switchover, decodeSwitchover),
-    pause: at(keys.pause, decodePause),
-    snapshot,
+    leader: view.leader.value,
+    state: view.state.value,
+    members: view.members,
+    switchover: view.switchover.value,
+    pause: view.pause,
+    revisions: { leader: view.leader.revision, switchover: view.switchover.revision },
   }
 }

@@ -13,7 +13,7 @@ export async function observeStatus(
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<StatusReport> {
   await using coordinator = await openConfiguredCoordinator(config, clock)
-  const { snapshot: _, ...entries } = await readClusterEntries(coordinator, config.cluster, signal)
+  const { revisions: _, ...entries } = await readClusterEntries(coordinator, config.cluster, signal)
   const timeline = entries.state?.lineage.timeline ?? null
   const [answers, repositories] = await Promise.all([
     askAgents(entries.members, signal),

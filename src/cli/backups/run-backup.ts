@@ -1,0 +1,97 @@
+import { takeBackup } from '../../backup/take-backup.ts'
+import type { BackupResult } from '../../backup/take-backup.ts'
+import type { Config } from '../../config/schema.ts'
+import { describeBytes } from '../../std/byte-size.ts'
+import { describeElapsed } from '../../std/duration.ts'
+import { formatLsn } from '../../wal/core/lsn.ts'
+import type { CommandContext } from '../command.ts'
+import { localSuperuser } from '../local-server.ts'
+import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { openProgressLine } from '../terminal/progress-line.ts'
+
+const stageNames = {
+  starting: 'waiting for a checkpoint',
+  copying: 'copying',
+  'waiting-for-wal': 'waiting for the WAL to be archived',
+  committing: 'committing',
+  done: 'done',
+} as const
+
+/** Backs up the server of this node and prints what came of it. */
+export async function runBackup(
+  config: Config,
+  context: CommandContext,
+  options: {
+    readonly repository: string | undefined
+    readonly label: string | undefined
+    readonly workers: number | undefined
+  },
+): Promise<'ok' | 'degraded'> {
+  const { clock, signal, output } = context
+  const target = await localSuperuser(config)
+  await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  const line = openProgressLine(clock)
+  try {
+    const result = await takeBackup(
+      { repository: opened.repository, cluster: config.cluster, target, dataDirectory: config.node.dataDirectory },
+      {
+        clock,
+        signal,
+        node: config.node.name,
+        label: options.label,
+        workers: options.workers,
+        onProgress: ({ stage, bytesDone, bytesTotal }) =>
+          output.progress(stage === 'copying' ? line(bytesDone, bytesTotal, 'copying') : stageNames[stage]),
+      },
+    )
+    if (context.json) output.printJson(backupDocument(opened.name, result))
+    else output.print(describeResult(opened.name, result))
+    return result.damagedPages.length === 0 ? 'ok' : 'degraded'
+  } finally {
+    output.progress('')
+  }
+}
+
+function describeResult(repository: string, { commit, stages, damagedPages, skippedFiles }: BackupResult): string {
+  const { facts } = commit
+  const stored = storedBytes(commit)
+  const elapsedMs = stages.startMs + stages.copyMs + stages.stopMs + stages.walMs + stages.commitMs
+  return [
+    `backup ${facts.backup} is complete in repository ${repository}`,
+    `  ${describeBytes(facts.dataBytes)} in ${facts.fileCount} files, ${describeBytes(stored)} stored, ${describeElapsed(elapsedMs)}`,
+    ...damagedPages.map(({ path, page }) => `  damaged on the server and in this backup: ${path}, page ${page}`),
+    ...skippedFiles.map((path) => `  not in the backup, since it is no ordinary file: ${path}`),
+  ].join('\n')
+}
+
+function backupDocument(repository: string, result: BackupResult): object {
+  const { commit, stages, ...rest } = result
+  return { repository, backup: backupRow(commit), stages, ...rest }
+}
+
+/** A backup as `backup --json` and `backups --json` print it. */
+export function backupRow(commit: BackupResult['commit']): { readonly [key: string]: unknown; readonly id: string } {
+  const { facts } = commit
+  return {
+    id: facts.backup,
+    kind: facts.kind,
+    label: facts.labels['label'] ?? null,
+    startedAt: new Date(facts.startedAt).toISOString(),
+    stoppedAt: new Date(facts.stoppedAt).toISOString(),
+    committedAt: new Date(commit.committedAt).toISOString(),
+    node: facts.node,
+    postgresVersion: facts.postgresVersion,
+    systemIdentifier: facts.systemIdentifier,
+    timeline: facts.timeline,
+    startLsn: formatLsn(facts.startLsn),
+    stopLsn: formatLsn(facts.stopLsn),
+    dataBytes: facts.dataBytes,
+    storedBytes: storedBytes(commit),
+    fileCount: facts.fileCount,
+    damagedPages: facts.damagedPages,
+  }
+}
+
+export function storedBytes({ manifest, facts }: BackupResult['commit']): number {
+  return facts.packs.reduce((sum, pack) => sum + pack.sizeBytes, manifest.sizeBytes)
+}

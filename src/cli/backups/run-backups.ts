@@ -1,0 +1,131 @@
+import type { Config } from '../../config/schema.ts'
+import { listBackups } from '../../repository/catalogue.ts'
+import type { Commit } from '../../repository/core/commit.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { verifyBackup } from '../../repository/verify.ts'
+import { planFromRepository } from '../../restore/plan-from-repository.ts'
+import { describeBytes } from '../../std/byte-size.ts'
+import { describeElapsed } from '../../std/duration.ts'
+import { Fault } from '../../std/fault.ts'
+import { formatLsn } from '../../wal/core/lsn.ts'
+import type { CommandContext } from '../command.ts'
+import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
+import { openProgressLine } from '../terminal/progress-line.ts'
+import { formatTable } from '../terminal/table.ts'
+import { backupRow, storedBytes } from './run-backup.ts'
+
+/** What one repository holds of the cluster. */
+interface Listing {
+  readonly repository: string
+  readonly backups: readonly Commit[]
+  /** Id and reason of everything that is wrong. */
+  readonly damaged: readonly { readonly backup: string; readonly because: string }[]
+  readonly verified: boolean
+  readonly window: Window | null
+}
+
+/** From when to where a restore is possible without a hole; null where it is not possible at all, with the reason. */
+interface Window {
+  readonly from: string
+  readonly toLsn: string | null
+  readonly timeline: number | null
+  readonly because: string | null
+}
+
+export async function runBackups(
+  config: Config,
+  context: CommandContext,
+  options: { readonly repository: string | undefined; readonly verify: boolean },
+): Promise<'ok' | 'notFound' | 'integrity'> {
+  const { output } = context
+  const chosen =
+    options.repository === undefined && config.repositories.length > 0
+      ? config.repositories
+      : [chooseRepository(config, options.repository)]
+  const listings: Listing[] = []
+  for (const repository of chosen) {
+    await using opened = await openConfiguredRepository(repository, context)
+    listings.push(await readListing(opened.name, opened.repository, config, options.verify, context))
+  }
+  if (context.json) output.printJson(listings.map(listingDocument))
+  else output.print(listings.map((listing) => renderListing(listing, context.clock.wall())).join('\n\n'))
+  if (listings.some(({ damaged, window }) => damaged.length > 0 || window?.because)) return 'integrity'
+  return listings.every(({ backups }) => backups.length === 0) ? 'notFound' : 'ok'
+}
+
+async function readListing(
+  name: string,
+  repository: Repository,
+  { cluster }: Config,
+  verify: boolean,
+  { signal, output, clock }: CommandContext,
+): Promise<Listing> {
+  const { backups, damaged } = await listBackups(repository, cluster, { signal })
+  const bad = damaged.map(({ backup, fault }) => ({ backup, because: fault.message }))
+  if (verify) {
+    for (const [index, commit] of backups.entries()) {
+      const { backup } = commit.facts
+      const line = openProgressLine(clock)
+      const what = `verifying ${backup} (${index + 1} of ${backups.length})`
+      const result = await verifyBackup(repository, commit, {
+        signal,
+        onProgress: ({ checkedBytes, totalBytes }) => output.progress(line(checkedBytes, totalBytes, what)),
+      })
+      for (const fault of result.bad) bad.push({ backup, because: fault.message })
+    }
+    output.progress('')
+  }
+  const window = backups[0] === undefined ? null : await readWindow(repository, cluster, backups[0], signal)
+  return { repository: name, backups, damaged: bad, verified: verify, window }
+}
+
+async function readWindow(
+  repository: Repository,
+  cluster: string,
+  oldest: Commit,
+  signal: AbortSignal,
+): Promise<Window> {
+  const from = new Date(oldest.facts.stoppedAt).toISOString()
+  try {
+    const request = { target: { kind: 'latest' }, timeline: 'latest', backupId: undefined } as const
+    const { plan } = await planFromRepository(repository, cluster, request, { signal })
+    return { from, toLsn: formatLsn(plan.walEndLsn), timeline: plan.timeline, because: null }
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return { from, toLsn: null, timeline: null, because: error.message }
+  }
+}
+
+function listingDocument(listing: Listing): object {
+  return { ...listing, backups: listing.backups.map(backupRow) }
+}
+
+function renderListing({ repository, backups, damaged, verified, window }: Listing, now: number): string {
+  const header = ['backup', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
+  const rows = backups.map((commit) => {
+    const { facts } = commit
+    return [
+      facts.backup,
+      `${describeElapsed(now - facts.stoppedAt)} ago`,
+      describeElapsed(facts.stoppedAt - facts.startedAt),
+      describeBytes(facts.dataBytes),
+      describeBytes(storedBytes(commit)),
+      facts.node ?? '?',
+      String(facts.timeline),
+      formatLsn(facts.startLsn),
+      formatLsn(facts.stopLsn),
+      facts.labels['label'] ?? '',
+    ]
+  })
+  const lines = [
+    `repository ${repository}: ${backups.length === 0 ? 'no backup' : backups.length}${verified ? ', every object verified' : ''}`,
+  ]
+  if (rows.length > 0) lines.push(formatTable(header, rows, [2, 3, 4, 6]))
+  for (const { backup, because } of damaged) lines.push(`! ${backup}: ${because}`)
+  if (window?.toLsn)
+    lines.push(
+      `can be restored: ${window.from} to the end of the archive at ${window.toLsn}, timeline ${window.timeline}`,
+    )
+  if (window?.because) lines.push(`! ${window.because}`)
+  return lines.join('\n')
+}

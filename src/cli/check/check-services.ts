@@ -1,0 +1,53 @@
+import { clusterKeys } from '../../cluster/core/keys.ts'
+import type { Config } from '../../config/schema.ts'
+import { repositoryFaults } from '../../repository/faults.ts'
+import type { Clock } from '../../std/clock.ts'
+import { withDeadline } from '../../std/deadline.ts'
+import { isFault } from '../../std/fault.ts'
+import { cliFaults } from '../faults.ts'
+import { openConfiguredCoordinator, openConfiguredRepository } from '../open-configured.ts'
+import { look, pass, warn } from './check-item.ts'
+import type { CheckItem, Observation } from './check-item.ts'
+
+const patienceMs = 10_000
+
+/** What the node depends on outside of itself: the coordinator and the repositories, opened with their keys. */
+export async function checkServices(
+  config: Config,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<readonly CheckItem[]> {
+  const coordinator = look('coordinator', async () => {
+    try {
+      return await askCoordinator(config, clock, signal)
+    } catch (error) {
+      if (!isFault(error, cliFaults['cli-coordinator-absent'])) throw error
+      return warn(`${config.coordinator.file} does not exist`, 'The first start of an agent makes it.')
+    }
+  })
+  const repositories = config.repositories.map((repository) =>
+    look(`repository ${repository.name}`, async () => {
+      try {
+        return await withDeadline(`open repository ${repository.name}`, patienceMs, signal, async (deadline) => {
+          await using opened = await openConfiguredRepository(repository, { clock, signal: deadline })
+          return pass(`${opened.repository.store.description} opens with its key`)
+        })
+      } catch (error) {
+        if (!isFault(error, repositoryFaults['repository-not-found'])) throw error
+        return warn(
+          'its directory is empty',
+          'The first start of the agent, or the first backup, makes the repository.',
+        )
+      }
+    }),
+  )
+  return await Promise.all([coordinator, ...repositories])
+}
+
+function askCoordinator(config: Config, clock: Clock, signal: AbortSignal): Promise<Observation> {
+  return withDeadline('reach the coordinator', patienceMs, signal, async (deadline) => {
+    await using opened = await openConfiguredCoordinator(config, clock)
+    const { entries } = await opened.list(clusterKeys(config.cluster).prefix, { signal: deadline })
+    const what = entries.length === 0 ? 'it knows no such cluster yet' : `it holds ${entries.length} entries of ours`
+    return pass(`${opened.description} answers; ${what}`)
+  })
+}

@@ -1,0 +1,42 @@
+import { UsageError, defineCommand } from '../command.ts'
+import { loadContextConfig } from '../context-config.ts'
+
+function parseWorkers(text: string): number {
+  const workers = Number(text)
+  if (!Number.isInteger(workers) || workers < 1 || workers > 64) throw new UsageError('a whole number from 1 to 64')
+  return workers
+}
+
+export const backupCommand = defineCommand({
+  name: 'backup',
+  summary: 'take a backup of the primary on this machine',
+  description:
+    'Takes an encrypted full backup of the running primary of this node into a repository. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts. The repository is made when its directory is empty.',
+  options: {
+    repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: String },
+    label: { flag: '--label <text>', about: 'what you want to call the backup', parse: String },
+    workers: {
+      flag: '--workers <n>',
+      about: 'threads that read and encrypt (default: one a core)',
+      parse: parseWorkers,
+    },
+  },
+  examples: [
+    { command: 'holdfast backup', about: 'into the first repository' },
+    { command: "holdfast backup --label 'before upgrade'", about: 'with a name you will recognize' },
+  ],
+  exits: {
+    ok: 'the backup is complete and listed',
+    degraded: 'the backup is listed, but the server has damaged pages, which are named',
+    failed: 'nothing was listed; the server is unharmed',
+    refused: 'this node is not the primary, or the repository belongs to another system',
+    busy: 'another backup of this server is running',
+    unreachable: 'the server or the repository does not answer',
+    integrity: 'the data directory or the repository is damaged',
+  },
+  run: async (context, options) => {
+    const { runBackup } = await import('../backups/run-backup.ts')
+    const { config } = await loadContextConfig(context)
+    return await runBackup(config, context, options)
+  },
+})

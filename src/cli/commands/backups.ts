@@ -1,0 +1,29 @@
+import { defineCommand } from '../command.ts'
+import { loadContextConfig } from '../context-config.ts'
+
+export const backupsCommand = defineCommand({
+  name: 'backups',
+  summary: 'list the backups and the time range that can be restored',
+  description:
+    'Lists every backup of this cluster with its times, sizes and origin, and up to where the archived WAL reaches. Backups whose commit cannot be read are named. With `--verify` every stored object is read, and its hash and encryption checked.',
+  options: {
+    repository: { flag: '--repository <name>', about: 'the repository to read (default: all of them)', parse: String },
+    verify: { flag: '--verify', about: 'read and check every object of every backup' },
+  },
+  examples: [
+    { command: 'holdfast backups', about: 'what can be restored' },
+    { command: 'holdfast backups --verify', about: 'prove that nothing is missing or altered' },
+  ],
+  exits: {
+    ok: 'listed, and all backups are fine as far as was looked',
+    notFound: 'there is no repository, or it holds no backup',
+    refused: 'the key does not open the repository',
+    integrity: 'a backup or the WAL it needs is damaged or missing',
+    unreachable: 'a repository does not answer',
+  },
+  run: async (context, options) => {
+    const { runBackups } = await import('../backups/run-backups.ts')
+    const { config } = await loadContextConfig(context)
+    return await runBackups(config, context, options)
+  },
+})
