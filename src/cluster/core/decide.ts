@@ -1,5 +1,6 @@
 import type { Decision } from './decision.ts'
 import { leaseHolds } from './lease.ts'
+import { holdBack } from './hold-back.ts'
 import { propose, soonMs, toDecision } from './proposal.ts'
 import type { FoundedView, Proposal } from './proposal.ts'
 import { bootstrap } from './rules/bootstrap.ts'
@@ -14,7 +15,10 @@ import type { View } from './view.ts'
  * every action can be explained and replayed. The order of the rules is the order of this function.
  */
 export function decide(view: View): Decision {
-  return toDecision(proposals(view), view.now)
+  return toDecision(
+    proposals(view).map((proposal) => holdBack(view, proposal)),
+    view.now,
+  )
 }
 
 function proposals(view: View): readonly Proposal[] {
@@ -55,6 +59,7 @@ function refuse(view: View): Proposal | undefined {
   }
   const expected = coordinator.cluster.initialize.value?.systemIdentifier ?? null
   if (expected === null || expected === data.systemIdentifier || data.unborn) return undefined
-  const stop = server.status === 'stopped' ? [] : [{ command: 'stop' as const, because: 'its data is of another cluster' }]
+  const stop =
+    server.status === 'stopped' ? [] : [{ command: 'stop' as const, because: 'its data is of another cluster' }]
   return propose('HA-003', `the data is of system ${data.systemIdentifier}, the cluster is system ${expected}`, stop)
 }

@@ -14,7 +14,12 @@ export type InstantCommand =
   /** Claim the founding of the cluster, under this node's own lease. */
   | { readonly command: 'claim-initialize' }
   /** Take the lease and, with it, the next term; refused when anything changed since it was seen. */
-  | { readonly command: 'acquire'; readonly state: StateEntry; readonly stateRevision: number; readonly founding: Founding | null }
+  | {
+      readonly command: 'acquire'
+      readonly state: StateEntry
+      readonly stateRevision: number
+      readonly founding: Founding | null
+    }
   /** Give up the lease now, so that another node need not wait for its end. */
   | { readonly command: 'release'; readonly because: string; readonly yieldMs: number }
   | { readonly command: 'publish-state'; readonly state: StateEntry; readonly stateRevision: number }
@@ -36,10 +41,20 @@ export type TaskCommand =
   | { readonly command: 'bootstrap' }
   | { readonly command: 'clone'; readonly host: string; readonly port: number; readonly because: string }
   | { readonly command: 'rewind'; readonly host: string; readonly port: number; readonly divergedAt: Lsn }
-  | { readonly command: 'start'; readonly as: 'primary' | 'standby'; readonly sync: SyncSet | null }
+  | {
+      readonly command: 'start'
+      readonly as: 'primary' | 'standby'
+      readonly sync: SyncSet | null
+      readonly upstream: Upstream | null
+    }
   | { readonly command: 'stop'; readonly because: string }
   | { readonly command: 'promote'; readonly term: number; readonly timeline: number; readonly sync: SyncSet }
-  | { readonly command: 'switchover'; readonly to: string; readonly id: string }
+  | { readonly command: 'switchover'; readonly to: string; readonly id: string; readonly revision: number }
+
+export interface Upstream {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Founding {
   readonly initializeRevision: number

@@ -15,7 +15,8 @@ export function desiredSync(view: View, state: StateEntry, current: SyncSet): Sy
   if (mode === 'async') return nobody
   const members = view.coordinator.status === 'read' ? view.coordinator.cluster.members : []
   const alive = (node: string): boolean => members.some((member) => member.node === node)
-  const mayVote = (node: string): boolean => members.some((member) => member.node === node && member.eligible)
+  const mayVote = (node: string): boolean =>
+    members.some((member) => member.node === node && member.eligible && !member.tags.noSync)
   const healthy = view.memory.followers
     .filter((follower) => follower.caughtUp && mayVote(follower.node))
     .map((follower) => follower.node)

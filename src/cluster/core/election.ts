@@ -72,7 +72,8 @@ function amongEquals(view: ElectionView, own: Ballot, ballots: readonly Ballot[]
   const best = equals.toSorted((a, b) => compareRank(b, a, view.state.preferred))[0]
   if (best === undefined || best.member.node === own.member.node) return { outcome: 'stand', text }
   const until = (view.leaderAbsentSince + bestGraceMs) as MonotonicMs
-  if (view.now >= until) return { outcome: 'stand', text: `${text}; ${best.member.node} ranks before, but did not stand` }
+  if (view.now >= until)
+    return { outcome: 'stand', text: `${text}; ${best.member.node} ranks before, but did not stand` }
   return wait(`${best.member.node} ranks before this node`, until)
 }
 

@@ -89,8 +89,7 @@ function readObject(path: string, value: unknown): JsonReader {
       const field = text(key)
       return choices.find((choice) => choice === field) ?? wrong(key, `one of ${choices.join(', ')}`)
     },
-    texts: (key) =>
-      list(key).map((item) => (typeof item === 'string' ? item : wrong(key, 'a list of texts'))),
+    texts: (key) => list(key).map((item) => (typeof item === 'string' ? item : wrong(key, 'a list of texts'))),
     object,
     objectOrNull: (key) => orNull(key, object),
     objects: (key) => list(key).map((item, index) => readObject(`${path}.${key}[${index}]`, item)),

@@ -76,7 +76,16 @@ export interface StateEntry {
 }
 
 export const memberRoles = ['primary', 'standby', 'none'] as const
-export const memberStates = ['running', 'streaming', 'starting', 'stopped', 'cloning', 'rewinding', 'refused', 'unknown'] as const
+export const memberStates = [
+  'running',
+  'streaming',
+  'starting',
+  'stopped',
+  'cloning',
+  'rewinding',
+  'refused',
+  'unknown',
+] as const
 
 /** What a node says about itself, under its own lease. */
 export interface MemberEntry {
@@ -96,6 +105,7 @@ export interface MemberEntry {
   readonly eligible: boolean
   readonly priority: number
   readonly site: string | null
+  readonly tags: MemberTags
   readonly systemIdentifier: string | null
   readonly major: number | null
   /** The oldest WAL this node can still send; a standby behind it has to be cloned again. */
@@ -103,6 +113,15 @@ export interface MemberEntry {
   readonly agentVersion: string
   /** Why it cannot take part, in one sentence for people; null when all is well. */
   readonly trouble: string | null
+}
+
+export interface MemberTags {
+  /** Never becomes the leader. */
+  readonly noFailover: boolean
+  /** Commits never wait for it, so it has no vote either. */
+  readonly noSync: boolean
+  /** Load balancers send no reads to it. */
+  readonly noLoadBalance: boolean
 }
 
 export interface SwitchoverEntry {
@@ -185,12 +204,17 @@ export function decodeMember(json: string): MemberEntry {
     eligible: read.flag('eligible'),
     priority: read.number('priority'),
     site: read.textOrNull('site'),
+    tags: decodeTags(read.object('tags')),
     systemIdentifier: read.textOrNull('systemIdentifier'),
     major: read.numberOrNull('major'),
     oldestLsn: read.lsnOrNull('oldestLsn'),
     agentVersion: read.text('agentVersion'),
     trouble: read.textOrNull('trouble'),
   }
+}
+
+function decodeTags(read: JsonReader): MemberTags {
+  return { noFailover: read.flag('noFailover'), noSync: read.flag('noSync'), noLoadBalance: read.flag('noLoadBalance') }
 }
 
 export function decodeSwitchover(json: string): SwitchoverEntry {

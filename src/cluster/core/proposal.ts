@@ -48,3 +48,9 @@ export function recentFailures(view: View, kind: string, withinMs: number): numb
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`
 }
+
+/** True when the data here can be part of this cluster: not missing, and not the leftover of a founding that failed. */
+export function hasOwnData(view: FoundedView): boolean {
+  const { data, cluster } = view
+  return data.status === 'present' && data.systemIdentifier === cluster.initialize.value?.systemIdentifier
+}

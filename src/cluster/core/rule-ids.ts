@@ -6,7 +6,8 @@ export const rules = {
   'HA-001': 'The agent was asked to end: stop PostgreSQL cleanly, then give the lease to whoever is left.',
   'HA-002': 'A task is under way: nothing else is begun until it ends.',
   'HA-003': 'The data directory belongs to another cluster: nothing is started and nothing is touched.',
-  'HA-004': 'The data directory cannot be used or belongs to another major release: nothing is started and nothing is touched.',
+  'HA-004':
+    'The data directory cannot be used or belongs to another major release: nothing is started and nothing is touched.',
   'HA-005': 'The coordinator does not answer: a leader goes on until its lease ends, a standby stays what it is.',
   'HA-006': 'A key in the coordinator cannot be read: nothing is decided on what is not understood.',
   'HA-007': 'The cluster is paused: no node is promoted, restarted or re-created.',
@@ -24,8 +25,8 @@ export const rules = {
   'HA-030': 'PostgreSQL runs as a primary without a lease of this node: stop it.',
   'HA-031': 'The leader of this term is not a primary yet: wait for it.',
   'HA-032': 'A leader exists and PostgreSQL is stopped: start it as a standby that follows nobody yet.',
-  'HA-033': 'The data of this standby is part of the leader\'s history: follow the leader.',
-  'HA-034': 'The data of this node has left the leader\'s history: keep what is different, then go back to the fork.',
+  'HA-033': "The data of this standby is part of the leader's history: follow the leader.",
+  'HA-034': "The data of this node has left the leader's history: keep what is different, then go back to the fork.",
   'HA-035': 'The data of this node cannot be brought back: clone the leader anew.',
   'HA-036': 'This standby follows the leader.',
   'HA-037': 'This node has no data: clone the leader.',
@@ -40,8 +41,10 @@ export const rules = {
   'HA-050': 'Put another durability set in force and prove it with a commit.',
   'HA-051': 'Publish who has to vote, before or after the durability set changes.',
   'HA-052': 'No standby is left: with durability `quorum` commits go on without one, and the downgrade is recorded.',
-  'HA-060': 'PostgreSQL died on the leader, and a standby is forecast to take over sooner than a restart: give up the lease.',
-  'HA-061': 'PostgreSQL died on the leader, and a restart is forecast to be sooner, or nobody else is there: restart it.',
+  'HA-060':
+    'PostgreSQL died on the leader, and a standby is forecast to take over sooner than a restart: give up the lease.',
+  'HA-061':
+    'PostgreSQL died on the leader, and a restart is forecast to be sooner, or nobody else is there: restart it.',
   'HA-062': 'PostgreSQL keeps dying on the leader: give up the lease to a standby.',
   'HA-063': 'PostgreSQL on the leader does not answer any more: stop it and give up the lease to a standby.',
   'HA-064': 'PostgreSQL is starting: wait for it.',

@@ -1,7 +1,15 @@
 import type { EpochMs, MonotonicMs } from '../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import type { Durability } from './durability.ts'
-import type { InitializeEntry, LeaderEntry, MemberEntry, PauseEntry, StateEntry, SwitchoverEntry } from './keys.ts'
+import type {
+  InitializeEntry,
+  LeaderEntry,
+  MemberEntry,
+  MemberTags,
+  PauseEntry,
+  StateEntry,
+  SwitchoverEntry,
+} from './keys.ts'
 import type { HeldLease } from './lease.ts'
 import type { Lineage } from './lineage.ts'
 import type { SyncSet } from './sync-set.ts'
@@ -29,7 +37,9 @@ export interface SelfView {
   readonly port: number
   readonly priority: number
   readonly site: string | null
-  readonly mayLead: boolean
+  readonly apiUrl: string | null
+  readonly tags: MemberTags
+  readonly agentVersion: string
   readonly durability: Durability
   readonly major: number
   readonly canRewind: boolean
@@ -74,6 +84,10 @@ export type DataView =
       readonly clean: boolean
       /** Where crash recovery would begin, and how much WAL it would have to replay at most. */
       readonly recoveryBytes: number
+      /** A copy that is not consistent before it has replayed WAL it does not have: it has to follow a leader at once. */
+      readonly incomplete: boolean
+      /** The least position its WAL is known to reach; of a running server the end is in its own view. */
+      readonly reached: Lsn
       /** Made by an unfinished bootstrap of this node that never led: nothing in it can be missed. */
       readonly unborn: boolean
     }

@@ -13,7 +13,7 @@ export function bootstrap(view: View, cluster: ClusterView): Proposal {
     return propose('HA-014', `data of system ${data.systemIdentifier} is here, but the coordinator knows no cluster`)
   }
   if (claim !== null && !mine) return propose('HA-013', `${claim.node} is founding the cluster`)
-  if (!self.mayLead) return propose('HA-013', 'this node may not lead, so it does not found a cluster either')
+  if (self.tags.noFailover) return propose('HA-013', 'this node may not lead, so it does not found a cluster either')
   if (claim === null) return propose('HA-010', 'no cluster yet', [{ command: 'claim-initialize' }])
   if (data.status !== 'present') return propose('HA-011', 'this node founds the cluster', [{ command: 'bootstrap' }])
   const state = firstState(view, data.lineage.timeline)

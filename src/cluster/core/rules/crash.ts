@@ -44,7 +44,7 @@ export function serverMute(view: FoundedView): Proposal {
 
 function start(view: FoundedView, as: 'primary' | 'standby', text: string): Proposal {
   const sync = as === 'primary' ? initialSync(view, view.state) : null
-  return propose('HA-061', text, [{ command: 'start', as, sync }])
+  return propose('HA-061', text, [{ command: 'start', as, sync, upstream: null }])
 }
 
 function handOver(_view: FoundedView, rule: 'HA-060' | 'HA-062', text: string): Proposal {

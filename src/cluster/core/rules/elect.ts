@@ -4,7 +4,7 @@ import type { Command } from '../decision.ts'
 import { elect as countVotes } from '../election.ts'
 import type { StateEntry } from '../keys.ts'
 import { descendsFrom } from '../lineage.ts'
-import { calmMs, propose, recentFailures, seconds, soonMs } from '../proposal.ts'
+import { calmMs, hasOwnData, propose, recentFailures, seconds, soonMs } from '../proposal.ts'
 import type { FoundedView, Proposal } from '../proposal.ts'
 
 /** A server that could not be started this often lately is not going to lead. */
@@ -14,7 +14,7 @@ const startFailureWindowMs = 60_000
 /** The leader's lease is gone. */
 export function elect(view: FoundedView): Proposal {
   const { data, server, state, memory, self } = view
-  if (data.status !== 'present') return propose('HA-023', 'this node has no data')
+  if (data.status !== 'present' || !hasOwnData(view)) return propose('HA-023', 'this node has no data')
   const lineage = server.status === 'standby' ? server.lineage : data.lineage
   if (!descendsFrom(lineage, state.lineage.timeline)) {
     return propose('HA-025', `timeline ${lineage.timeline} does not descend from ${state.lineage.timeline}`)
@@ -22,12 +22,13 @@ export function elect(view: FoundedView): Proposal {
   if (recentFailures(view, 'start', startFailureWindowMs) >= startFailureLimit) {
     return propose('HA-023', 'PostgreSQL could not be started here')
   }
+  if (data.incomplete) return propose('HA-023', 'this node has an unfinished copy that needs a leader')
   const yielding = memory.yieldUntil !== null && view.now < memory.yieldUntil
-  if (state.leader === self.node && self.mayLead && !yielding && ledHere(view)) {
+  if (state.leader === self.node && !self.tags.noFailover && !yielding && ledHere(view)) {
     return propose('HA-021', `this node led term ${state.term}`, [acquire(view)])
   }
   if (server.status === 'stopped') {
-    return propose('HA-024', 'PostgreSQL is stopped', [{ command: 'start', as: 'standby', sync: null }])
+    return propose('HA-024', 'PostgreSQL is stopped', [{ command: 'start', as: 'standby', sync: null, upstream: null }])
   }
   if (server.status !== 'standby') return propose('HA-064', `PostgreSQL is ${server.status}`, [], soonMs)
   if (memory.frozenForTerm !== state.term) {
@@ -56,7 +57,11 @@ function stand(view: FoundedView, yieldUntil: MonotonicMs | null): Proposal {
 /** The next term: nothing that was recorded about durability changes, and a timeline never used before is reserved. */
 function acquire(view: FoundedView): Command {
   const { state, data } = view
-  const known = [state.reservedTimeline, state.lineage.timeline, ...view.cluster.members.map((member) => member.timeline ?? 0)]
+  const known = [
+    state.reservedTimeline,
+    state.lineage.timeline,
+    ...view.cluster.members.map((member) => member.timeline ?? 0),
+  ]
   if (data.status === 'present') known.push(data.newestTimeline)
   const next: StateEntry = {
     ...state,

@@ -1,32 +1,35 @@
 import type { LeaderEntry } from '../keys.ts'
 import { relate } from '../lineage.ts'
-import { ago, calmMs, propose, recentFailures, soonMs } from '../proposal.ts'
+import { ago, calmMs, hasOwnData, propose, recentFailures, soonMs } from '../proposal.ts'
 import type { FoundedView, Proposal } from '../proposal.ts'
 import type { MemberEntry } from '../keys.ts'
-import type { StandbyView } from '../view.ts'
+import type { MonotonicMs } from '../../../std/clock.ts'
+import type { DataView, StandbyView } from '../view.ts'
 
 /** A server that cannot be started as a standby this often is cloned anew; its data is kept aside. */
 const failureLimit = 3
 const failureWindowMs = 120_000
 const silentLimitMs = 30_000
+/** How long an unfinished copy may take to become consistent. */
+const copyLimitMs = 600_000
 
 /** Another node leads: be its standby. */
 export function follow(view: FoundedView, leader: LeaderEntry): Proposal {
   const { data, server, state } = view
   const upstream = view.cluster.members.find((member) => member.node === leader.node)
   if (!state.promoted || state.leader !== leader.node || upstream === undefined) {
-    if (data.status === 'present' && server.status === 'stopped') return startQuarantined(view)
+    if (hasOwnData(view) && server.status === 'stopped') return startQuarantined(view)
     return propose('HA-031', `${leader.node} leads term ${leader.term} and is being promoted`)
   }
-  if (data.status !== 'present') return clone('HA-037', 'there is no data here', upstream)
+  if (!hasOwnData(view)) return clone('HA-037', 'there is no data here', upstream)
   if (recentFailures(view, 'start', failureWindowMs) >= failureLimit) {
     return clone('HA-035', `PostgreSQL could not be started ${failureLimit} times`, upstream)
   }
   switch (server.status) {
     case 'stopped':
-      return startQuarantined(view)
+      return data.status === 'present' && data.incomplete ? finishCopy(view, data, upstream) : startQuarantined(view)
     case 'starting':
-      return propose('HA-064', 'PostgreSQL is starting', [], soonMs)
+      return awaitStart(view, server.since, upstream)
     case 'silent':
       if (ago(view, server.since) < silentLimitMs) return propose('HA-064', 'PostgreSQL does not answer', [], calmMs)
       return propose('HA-063', 'PostgreSQL does not answer', [{ command: 'stop', because: 'it does not answer' }])
@@ -62,16 +65,42 @@ function followAs(view: FoundedView, server: StandbyView, leader: MemberEntry): 
 
 function goBack(view: FoundedView, at: StandbyView['endLsn'] & bigint, leader: MemberEntry): Proposal {
   const rewindable = view.self.canRewind && recentFailures(view, 'rewind', failureWindowMs) === 0
-  if (!rewindable) return clone('HA-035', 'it has left the leader\'s history and cannot be rewound', leader)
+  if (!rewindable) return clone('HA-035', "it has left the leader's history and cannot be rewound", leader)
   return propose('HA-034', `it holds WAL that ${leader.node} never had`, [
     { command: 'rewind', host: leader.host, port: leader.port, divergedAt: at },
   ])
 }
 
+/** A copy is started on its leader's WAL: without it, it would never be consistent and never answer. */
+function finishCopy(view: FoundedView, data: DataView & { status: 'present' }, leader: MemberEntry): Proposal {
+  const relation = relate(data.lineage, data.reached, view.state.lineage)
+  if (relation.kind !== 'follow') return clone('HA-035', "an unfinished copy has left the leader's history", leader)
+  const upstream = { host: leader.host, port: leader.port }
+  return propose('HA-032', 'an unfinished copy needs WAL of the leader', [
+    { command: 'start', as: 'standby', sync: null, upstream },
+  ])
+}
+
+function awaitStart(view: FoundedView, since: MonotonicMs, leader: MemberEntry): Proposal {
+  const { data, memory } = view
+  const copying = data.status === 'present' && data.incomplete
+  if (copying && ago(view, since) > copyLimitMs)
+    return clone('HA-035', 'an unfinished copy does not become consistent', leader)
+  if (copying && memory.following !== `${leader.host}:${leader.port}`) {
+    return propose('HA-033', `${leader.node} leads now`, [{ command: 'follow', host: leader.host, port: leader.port }])
+  }
+  return propose('HA-064', 'PostgreSQL is starting', [], soonMs)
+}
+
 function startQuarantined(view: FoundedView): Proposal {
   const failures = recentFailures(view, 'start', failureWindowMs)
   const wait = failures === 0 ? undefined : calmMs
-  return propose('HA-032', 'PostgreSQL is stopped', [{ command: 'start', as: 'standby', sync: null }], wait)
+  return propose(
+    'HA-032',
+    'PostgreSQL is stopped',
+    [{ command: 'start', as: 'standby', sync: null, upstream: null }],
+    wait,
+  )
 }
 
 function clone(rule: 'HA-035' | 'HA-037' | 'HA-038', because: string, leader: MemberEntry): Proposal {

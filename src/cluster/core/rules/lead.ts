@@ -34,7 +34,9 @@ function becomePrimary(view: FoundedView): Proposal {
   const step = nextSyncStep({ leader: self.node, voters: state.voters, inForce: [], proven: false, desired })
   if (step.step === 'publish') {
     const next = withVoters(view, step.voters)
-    return propose('HA-041', `voters become ${step.voters.needed} of ${step.voters.names.join(', ')}`, [publish(view, next)])
+    return propose('HA-041', `voters become ${step.voters.needed} of ${step.voters.names.join(', ')}`, [
+      publish(view, next),
+    ])
   }
   return propose('HA-040', `term ${state.term}, timeline ${state.reservedTimeline}`, [
     { command: 'promote', term: state.term, timeline: state.reservedTimeline, sync: desired },
@@ -64,7 +66,12 @@ function serve(view: FoundedView, server: PrimaryView): readonly Proposal[] {
 }
 
 function prove(view: FoundedView): Proposal {
-  return propose('HA-043', 'the row of this term is not committed yet', [{ command: 'prove-writable', term: view.state.term }], soonMs)
+  return propose(
+    'HA-043',
+    'the row of this term is not committed yet',
+    [{ command: 'prove-writable', term: view.state.term }],
+    soonMs,
+  )
 }
 
 /** Slots of members that are gone are kept for a while, so that a node that was restarted finds its WAL. */
@@ -78,13 +85,24 @@ function keepSlots(view: FoundedView, server: PrimaryView): readonly Proposal[] 
     const follower = view.memory.followers.find((candidate) => slotName(candidate.node) === slot.name)
     const gone = follower === undefined || ago(view, follower.since) > slotRetentionMs
     const ours = slot.name === slotName(view.self.node)
-    return slot.name.startsWith('holdfast_') && !wanted.includes(slot.name) && !slot.active && (ours || (follower !== undefined && gone))
+    return (
+      slot.name.startsWith('holdfast_') &&
+      !wanted.includes(slot.name) &&
+      !slot.active &&
+      (ours || (follower !== undefined && gone))
+    )
   })
   return [
-    ...(missing.length === 0 ? [] : [propose('HA-045', `create ${missing.join(', ')}`, [{ command: 'create-slots' as const, names: missing }])]),
+    ...(missing.length === 0
+      ? []
+      : [propose('HA-045', `create ${missing.join(', ')}`, [{ command: 'create-slots' as const, names: missing }])]),
     ...(stale.length === 0
       ? []
-      : [propose('HA-045', 'remove slots of nodes that are gone', [{ command: 'drop-slots' as const, names: stale.map((slot) => slot.name) }])]),
+      : [
+          propose('HA-045', 'remove slots of nodes that are gone', [
+            { command: 'drop-slots' as const, names: stale.map((slot) => slot.name) },
+          ]),
+        ]),
   ]
 }
 

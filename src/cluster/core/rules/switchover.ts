@@ -27,5 +27,8 @@ export function switchover(view: FoundedView, server: PrimaryView): Proposal | u
     if (view.wall - request.requestedAt < patienceMs) return undefined
     return end(`refused: ${request.to ?? 'no standby'} is not an up-to-date standby`)
   }
-  return propose('HA-070', `hand over to ${target.node}`, [{ command: 'switchover', to: target.node, id: request.id }])
+  const { revision } = view.cluster.switchover
+  return propose('HA-070', `hand over to ${target.node}`, [
+    { command: 'switchover', to: target.node, id: request.id, revision },
+  ])
 }

@@ -45,7 +45,8 @@ function settle(view: FoundedView, server: PrimaryView, holds: boolean): readonl
   const { state, self } = view
   const modeDue = state.mode !== self.durability.mode && (holds || self.durability.mode === 'async')
   const healed = state.degraded !== null && (holds || self.durability.mode !== 'quorum')
-  const degradedDue = state.degraded === null && !holds && view.memory.syncInForce?.every((sync) => sync.count === 0) === true
+  const degradedDue =
+    state.degraded === null && !holds && view.memory.syncInForce?.every((sync) => sync.count === 0) === true
   if (!modeDue && !healed && !(degradedDue && self.durability.mode === 'quorum')) return []
   const next: StateEntry = {
     ...state,
@@ -62,7 +63,11 @@ function settle(view: FoundedView, server: PrimaryView, holds: boolean): readonl
 function withVoters(view: FoundedView, server: PrimaryView, voters: Voters, alone: boolean): StateEntry {
   const { state, self } = view
   const degrading = alone && self.durability.mode === 'quorum'
-  return { ...state, voters, degraded: degrading ? (state.degraded ?? degradedNow(view, server.flushLsn)) : state.degraded }
+  return {
+    ...state,
+    voters,
+    degraded: degrading ? (state.degraded ?? degradedNow(view, server.flushLsn)) : state.degraded,
+  }
 }
 
 function degradedNow(view: FoundedView, lsn: Lsn): StateEntry['degraded'] {

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { Clock } from '../../std/clock.ts'
+
+/**
+ * What happened on this node, a JSON object a line. Each line carries the SHA-256 of the line before it, so that a line
+ * that was changed or taken out shows. Times are on both clocks: the monotonic one measures, the wall clock tells.
+ */
+export interface EventLog extends AsyncDisposable {
+  /** Written in order; a failure to write is reported by the next {@link EventLog.flush}, never to who noted it. */
+  note(event: string, fields?: EventFields): void
+  flush(): Promise<void>
+}
+
+export type EventFields = Readonly<Record<string, string | number | boolean | null>>
+
+const genesis = '0'.repeat(64)
+
+export async function openEventLog(
+  path: string,
+  options: { readonly node: string; readonly clock: Clock; readonly onError: (error: unknown) => void },
+): Promise<EventLog> {
+  const { clock, node, onError } = options
+  let previous = await lastHash(path)
+  const file: FileHandle = await open(path, 'a', 0o600)
+  let queue: Promise<void> = Promise.resolve()
+  return {
+    note: (event, fields = {}) => {
+      const line = JSON.stringify({
+        at: new Date(clock.wall()).toISOString(),
+        monotonicMs: Math.round(clock.monotonic() * 1000) / 1000,
+        node,
+        event,
+        ...fields,
+        previous,
+      })
+      previous = createHash('sha256').update(line).digest('hex')
+      queue = queue.then(async () => void (await file.appendFile(`${line}\n`))).catch(onError)
+    },
+    flush: () => queue,
+    [Symbol.asyncDispose]: async () => {
+      await queue
+      await file.close()
+    },
+  }
+}
+
+/** The hash of the last whole line. A line cut off by a crash is ended, so that the next one stands alone. */
+async function lastHash(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  if (text === '') return genesis
+  if (!text.endsWith('\n')) {
+    await using file = await open(path, 'a', 0o600)
+    await file.appendFile('\n')
+  }
+  const last = text.trimEnd().split('\n').at(-1) ?? ''
+  return createHash('sha256').update(last).digest('hex')
+}
