@@ -53,6 +53,11 @@ export const repositoryFaults = defineFaults({
       'WAL was to be stored that differs from what the repository holds for the same place on the same timeline: two servers write the same history.',
     hint: 'Stop the server that is not the primary; a copy or a restored server must use another cluster name or no archive at all.',
   },
+  'repository-cluster-mismatch': {
+    exitClass: 'refused',
+    meaning: 'Another PostgreSQL cluster (another system identifier) already uses this cluster name in the repository.',
+    hint: 'Give the new cluster a name of its own in the repository; after initdb or pg_upgrade it is another cluster.',
+  },
   'repository-wal-missing': {
     exitClass: 'notFound',
     meaning: 'The repository does not hold the WAL segment, tail or timeline history that was asked for.',

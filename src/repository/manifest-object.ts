@@ -7,25 +7,28 @@ import type { Keyring } from './keyring.ts'
 import { createPackBuilder, type FinishedPack } from './pack-builder.ts'
 import { openPack, type OpenPack } from './pack-reader.ts'
 
-const chunkBytes = 1024 * 1024
+const recordBytes = 1024 * 1024
 
-/** Seals a manifest: records of whole lines, about 1 MiB each. */
+/** Seals a manifest, in records of about 1 MiB. */
 export function sealManifest(keyring: Keyring, manifest: Manifest): FinishedPack {
   const builder = createPackBuilder(keyring, manifestObject(manifest.facts.cluster, manifest.facts.backup))
-  let lines: string[] = []
-  let [firstLine, length] = [0, 0]
+  let waiting: string[] = []
+  let [waitingLength, offset] = [0, 0]
   const flush = (): void => {
-    builder.add({ type: 'manifest', meta: { firstLine }, plain: Buffer.from(lines.join('')) })
-    firstLine += lines.length
-    lines = []
-    length = 0
+    const bytes = Buffer.from(waiting.join(''))
+    for (let at = 0; at < bytes.length; at += recordBytes) {
+      builder.add({ type: 'manifest', meta: { offset: offset + at }, plain: bytes.subarray(at, at + recordBytes) })
+    }
+    offset += bytes.length
+    waiting = []
+    waitingLength = 0
   }
   for (const line of encodeManifest(manifest)) {
-    lines.push(line)
-    length += line.length
-    if (length >= chunkBytes) flush()
+    waiting.push(line)
+    waitingLength += line.length
+    if (waitingLength >= recordBytes) flush()
   }
-  if (lines.length > 0) flush()
+  flush()
   return builder.finish()
 }
 
@@ -38,9 +41,14 @@ export function unsealManifest(keyring: Keyring, commit: Commit, bytes: Uint8Arr
   throw objectFault(object, 'altered', 'its facts are not those of the commit object beside it')
 }
 
+/** Lines may go on from one record to the next. */
 function* linesOf(pack: OpenPack): Generator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  let begun = ''
   for (const number of pack.records.keys()) {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(pack.read(number))
-    for (const line of text.split('\n')) if (line !== '') yield line
+    const lines = (begun + decoder.decode(pack.read(number), { stream: true })).split('\n')
+    begun = lines.pop() ?? ''
+    yield* lines
   }
+  if (begun !== '') yield begun
 }

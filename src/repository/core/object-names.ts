@@ -26,6 +26,7 @@ export function isSegmentName(name: string): boolean {
 }
 
 export const keyObject = (keyId: string): string => `${keysPrefix}${keyId}.asc`
+export const clusterObject = (cluster: string): string => `${cluster}/cluster.json`
 export const backupsPrefix = (cluster: string): string => `${cluster}/backups/`
 export const manifestObject = (cluster: string, backup: string): string => `${backupsPrefix(cluster)}${backup}/manifest`
 export const commitObject = (cluster: string, backup: string): string =>

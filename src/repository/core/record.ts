@@ -16,8 +16,8 @@ export type RecordDescription =
   | { readonly type: 'scattered-pages'; readonly meta: { readonly path: string; readonly pages: readonly number[] } }
   /** A piece of a file that is stored whole. */
   | { readonly type: 'file'; readonly meta: { readonly path: string; readonly offset: number } }
-  /** Whole lines of a manifest, counted from 0. */
-  | { readonly type: 'manifest'; readonly meta: { readonly firstLine: number } }
+  /** A piece of a manifest, `offset` bytes from its beginning. */
+  | { readonly type: 'manifest'; readonly meta: { readonly offset: number } }
   /** WAL from this position on. */
   | { readonly type: 'wal'; readonly meta: { readonly timeline: TimelineId; readonly startLsn: Lsn } }
   /** A timeline history file. */
@@ -44,8 +44,8 @@ export function encodeRecordMeta(record: RecordDescription): Uint8Array {
       return meta.bytes
     }
     case 'manifest': {
-      const meta = withPath(4, '')
-      meta.view.setUint32(0, record.meta.firstLine, true)
+      const meta = withPath(8, '')
+      meta.view.setBigUint64(0, BigInt(record.meta.offset), true)
       return meta.bytes
     }
     case 'wal': {
@@ -85,8 +85,8 @@ export function decodeRecordMeta(type: RecordType, bytes: Uint8Array): RecordDes
       return { type, meta: { path, offset: Number(view.getBigUint64(0, true)) } }
     }
     case 'manifest':
-      assertLength(bytes, 4)
-      return { type, meta: { firstLine: view.getUint32(0, true) } }
+      assertLength(bytes, 8)
+      return { type, meta: { offset: Number(view.getBigUint64(0, true)) } }
     case 'wal':
       assertLength(bytes, 12)
       return {

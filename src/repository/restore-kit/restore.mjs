@@ -166,8 +166,18 @@ function damaged(key, why) {
 
 /** @param {string | undefined} file */
 function readPassphrase(file) {
-  if (file === undefined && process.stdin.isTTY) process.stderr.write('Passphrase (shown as you type; Ctrl-D ends): ')
-  return fs.readFileSync(file ?? 0, 'utf8').replace(/\r?\n$/, '')
+  const text = file === undefined && process.stdin.isTTY ? askPassphrase() : fs.readFileSync(file ?? 0, 'utf8')
+  return text.replace(/\r?\n$/, '')
+}
+
+function askPassphrase() {
+  process.stderr.write('Passphrase of the repository: ')
+  const hidden = spawnSync('stty', ['-echo'], { stdio: 'inherit' }).status === 0
+  const bytes = []
+  for (const byte = Buffer.alloc(1); fs.readSync(0, byte) === 1 && byte[0] !== 10;) bytes.push(byte.readUInt8())
+  if (hidden) spawnSync('stty', ['echo'], { stdio: 'inherit' })
+  process.stderr.write('\n')
+  return Buffer.from(bytes).toString('utf8')
 }
 
 /** @param {string} root */

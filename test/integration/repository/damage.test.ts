@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { claimCluster } from '../../../src/repository/cluster-identity.ts'
 import { listBackups, readManifest } from '../../../src/repository/catalogue.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
 import { tailObject } from '../../../src/repository/core/object-names.ts'
@@ -22,8 +23,10 @@ import {
   sampleSegment,
   scratchStore,
   segmentName,
+  systemIdentifier,
   takeSampleBackup,
   timeline,
+  walSegmentBytes,
   type ScratchStore,
 } from './sample-repository.ts'
 import type { TimelineId } from '../../../src/wal/core/lsn.ts'
@@ -244,6 +247,23 @@ test('a damaged repository.json or key object keeps the repository shut and is n
         isFault(error, repositoryFaults['repository-object-missing']),
       ),
   )
+})
+
+test('a cluster name stays with the PostgreSQL cluster that had it first, and its object notices damage', async () => {
+  await using good = await sample()
+  const claim = { cluster, systemIdentifier, walSegmentBytes }
+  await claimCluster(good.repository, claim)
+  for (const other of [{ systemIdentifier: systemIdentifier + 1n }, { walSegmentBytes: 64 }]) {
+    await assert.rejects(claimCluster(good.repository, { ...claim, ...other }), (error) =>
+      isFault(error, repositoryFaults['repository-cluster-mismatch']),
+    )
+  }
+  const { length } = await readFile(join(good.root, 'main/cluster.json'))
+  for (const at of [20, 60, 100, 140, length - 20]) {
+    await withDamage(good, 'main/cluster.json', flip(at), () =>
+      assert.rejects(claimCluster(good.repository, claim), names('main/cluster.json')),
+    )
+  }
 })
 
 test('objects of another repository are named as such', async () => {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beginBackup, type BackupSession } from '../../../src/repository/backup-session.ts'
+import { claimCluster } from '../../../src/repository/cluster-identity.ts'
 import type { PackReference } from '../../../src/repository/core/backup-facts.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
 import type { ManifestFile } from '../../../src/repository/core/manifest.ts'
@@ -19,6 +20,7 @@ import type { Lsn, TimelineId } from '../../../src/wal/core/lsn.ts'
 export const passphrase = 'correct horse battery staple'
 export const cluster = 'main'
 export const walSegmentBytes = 1024 * 1024
+export const systemIdentifier = 7_300_000_000_000_000_001n
 export const timeline = 1 as TimelineId
 export const segmentName = '000000010000000000000003'
 export const startLsn = (3n * BigInt(walSegmentBytes) + 40n) as Lsn
@@ -56,7 +58,7 @@ export const sampleFiles: ReadonlyMap<string, Uint8Array> = new Map([
   ['base/5/2600', pages(3, 2)],
   ['base/5/empty', new Uint8Array(0)],
   ['global/pg_control', Buffer.alloc(8192, 'control')],
-  ['log/big.log', noise(300_000, 5)],
+  ['log/big.log', repeated(300_000, 5)],
 ])
 export const sampleDirectories: readonly string[] = ['base', 'base/5', 'global', 'log', 'pg_wal']
 
@@ -96,7 +98,7 @@ export async function takeSampleBackup(
   const facts = {
     startedAt: modifiedAt,
     stoppedAt: (modifiedAt + 1000) as EpochMs,
-    systemIdentifier: 7_300_000_000_000_000_001n,
+    systemIdentifier,
     postgresVersion: 180004,
     node: 'node1',
     role: 'primary',
@@ -115,12 +117,13 @@ export async function takeSampleBackup(
 }
 
 export const sampleLabel = 'START WAL LOCATION: 0/300028 (file 000000010000000000000003)\n'
-export const sampleSegment = noise(walSegmentBytes, 11)
+export const sampleSegment = repeated(walSegmentBytes, 11)
 export const sampleTail = noise(20_000, 12)
 export const sampleHistory = Buffer.from('1\t0/350000\tno recovery target specified\n')
 
 /** A segment, the next one's tail in two overlapping parts, and a history file. */
 export async function archiveSampleWal(repository: Repository): Promise<void> {
+  await claimCluster(repository, { cluster, systemIdentifier, walSegmentBytes })
   await putWalSegment(repository, { cluster, name: segmentName, bytes: sampleSegment })
   for (const [from, to] of [
     [0, 12_000],
@@ -153,6 +156,11 @@ function pages(count: number, seed: number): Uint8Array {
   for (let page = 0; page < count; page += 1)
     content.write(`relation ${seed}, page ${page} `.repeat(40), page * pageBytes)
   return content
+}
+
+/** Bytes that compress well, without being all the same. */
+function repeated(length: number, seed: number): Uint8Array {
+  return Buffer.alloc(length, noise(1021, seed))
 }
 
 /** Bytes that do not compress. */
