@@ -3,7 +3,7 @@ import { decodeBaseBackupMessage } from './core/base-backup-message.ts'
 import { baseBackupCommand } from './core/command.ts'
 import { lsnOf, textOrNull, timelineOf } from './core/row-value.ts'
 import { replicationFaults } from './faults.ts'
-import { protocolFault, type MessageChannel } from './message-channel.ts'
+import { lost, protocolFault, type MessageChannel } from './message-channel.ts'
 import {
   nextOrFail,
   readReady,
@@ -85,7 +85,7 @@ export async function* receiveBaseBackup(
     settled ||= error instanceof Fault && 'sqlState' in error.details
     throw backupFault(error, channel, doing)
   } finally {
-    if (!settled) await abandon(channel, options.cancel, doing)
+    if (!settled) await abandon(channel, options.cancel)
   }
 }
 
@@ -144,7 +144,7 @@ function backupFault(error: unknown, channel: MessageChannel, doing: string): un
   return new Fault(kind, error.message, { details: { ...error.details, damage }, cause: error })
 }
 
-async function abandon(channel: MessageChannel, cancel: () => Promise<void>, doing: string): Promise<void> {
-  channel.destroy(protocolFault(doing, 'it was left before its end'))
+async function abandon(channel: MessageChannel, cancel: () => Promise<void>): Promise<void> {
+  channel.destroy(lost(channel.peer, 'a base backup was left before its end'))
   await cancel()
 }

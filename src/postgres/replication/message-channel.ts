@@ -193,7 +193,8 @@ export function openMessageChannel(
   }
 }
 
-function lost(peer: string, why: string, cause?: unknown): Fault {
+/** The fault for a connection that is over. */
+export function lost(peer: string, why: string, cause?: unknown): Fault {
   return new Fault(
     postgresFaults['postgres-connection-lost'],
     `Cannot go on with the replication connection to ${peer}: ${why}`,

@@ -6,7 +6,7 @@ import { encodeCopyDone, encodeStandbyStatus } from './core/frontend-message.ts'
 import { lsnOf, timelineOf } from './core/row-value.ts'
 import { decodeStreamMessage, type StreamMessage } from './core/stream-message.ts'
 import { replicationFaults } from './faults.ts'
-import { protocolFault, type MessageChannel } from './message-channel.ts'
+import { lost, protocolFault, type MessageChannel } from './message-channel.ts'
 import { nextOrFail, readReady, readRows, sendCommand, unexpected, type CommandOptions } from './simple-command.ts'
 
 export interface WalStreamOptions {
@@ -168,7 +168,7 @@ class RunningWalStream implements WalStream {
       if (message.kind === 'command-complete') {
         // A server that shuts down completes the command without ending the copy, and leaves.
         this.#end()
-        this.#channel.destroy(protocolFault(this.#command.doing, 'the server has shut down'))
+        this.#channel.destroy(lost(this.#channel.peer, 'the server has shut down'))
         return { kind: 'server-shutdown' }
       }
       throw unexpected(this.#channel, message, this.#command)

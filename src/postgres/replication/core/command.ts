@@ -53,6 +53,7 @@ export function baseBackupCommand(options: BaseBackupCommandOptions): string {
   return `BASE_BACKUP (${items.join(', ')})`
 }
 
+/** The server's grammar knows no quote within a name: a doubled one makes it refuse the command and nothing worse. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
