@@ -6,7 +6,10 @@ import { cluster, compareSegments, currentLsn, durableEnd, openArchiveScene, sta
 const keepWal = { max_wal_size: '2GB' }
 
 test('WAL comes into the repository within the flush time, whole segments byte by byte', async () => {
-  await using scene = await openArchiveScene({ settings: { maxSlotWalKeepSize: '1GB' }, parameters: { max_wal_size: '1GB' } })
+  await using scene = await openArchiveScene({
+    settings: { maxSlotWalKeepSize: '1GB' },
+    parameters: { max_wal_size: '1GB' },
+  })
   await using sql = await scene.server.sql()
   {
     await using archiver = startArchiver(scene)

@@ -1,0 +1,179 @@
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { segmentNameAt } from '../../repository/core/object-names.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { readHistory } from '../../repository/wal-objects.ts'
+import type { Clock } from '../../std/clock.ts'
+import { diskFault } from '../../std/durable-file.ts'
+import { historyFileName } from '../../wal/core/segment.ts'
+import type { WalPiece } from '../core/wal-walk.ts'
+import type { PlannedRestore } from '../plan-from-repository.ts'
+import { fetchPiece } from './fetch-piece.ts'
+import { feedFiles, restoreCommand, restoreScript, restoreScriptName } from './restore-script.ts'
+
+export interface WalFeedOptions {
+  /** A directory of the feed's own; it is emptied first and removed at the end. */
+  readonly directory: string
+  /** Segments fetched before they are wanted. */
+  readonly aheadSegments: number
+  readonly clock: Clock
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Feeds the planned WAL to a recovering server: a few segments ahead of it into a directory, from which the
+ * `restore_command` copies. Segments behind it are removed and fetched again should they be wanted again.
+ */
+export interface WalFeed extends AsyncDisposable {
+  readonly restoreCommand: string
+  /** Start of the planned segment that was asked for last. */
+  readonly wantedLsn: bigint | undefined
+  /** Why no more WAL comes, once that is so. Recovery then stops at the next file. */
+  readonly failure: unknown
+}
+
+const pollMs = 20
+/** Segments fetched at the same time. */
+const concurrency = 3
+
+export async function openWalFeed(
+  repository: Repository,
+  planned: PlannedRestore,
+  options: WalFeedOptions,
+): Promise<WalFeed> {
+  const feed = new RunningFeed(repository, planned, options)
+  try {
+    await feed.begin()
+  } catch (error) {
+    await feed[Symbol.asyncDispose]()
+    throw error
+  }
+  return feed
+}
+
+class RunningFeed implements WalFeed {
+  readonly restoreCommand: string
+  failure: unknown
+  readonly #repository: Repository
+  readonly #planned: PlannedRestore
+  readonly #options: WalFeedOptions
+  readonly #names: readonly string[]
+  readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
+  #wanted = -1
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(repository: Repository, planned: PlannedRestore, options: WalFeedOptions) {
+    this.#repository = repository
+    this.#planned = planned
+    this.#options = options
+    this.#names = planned.plan.wal.map((piece) =>
+      segmentNameAt(piece.timeline, piece.segmentStart, planned.plan.segmentBytes),
+    )
+    this.#signal =
+      options.signal === undefined ? this.#stop.signal : AbortSignal.any([this.#stop.signal, options.signal])
+    this.restoreCommand = restoreCommand(join(options.directory, restoreScriptName))
+  }
+
+  get wantedLsn(): bigint | undefined {
+    return this.#planned.plan.wal[this.#wanted]?.segmentStart
+  }
+
+  async begin(): Promise<void> {
+    const { directory } = this.#options
+    const { cluster, histories } = this.#planned
+    await rm(directory, { recursive: true, force: true })
+    await mkdir(join(directory, feedFiles.ready), { recursive: true, mode: 0o700 })
+    for (const timeline of histories) {
+      const bytes = await readHistory(this.#repository, { cluster, timeline }, { signal: this.#signal })
+      await this.#put(historyFileName(timeline), bytes)
+    }
+    const all = [...histories.map((timeline) => historyFileName(timeline)), ...this.#names]
+    await writeFile(join(directory, feedFiles.plan), `${all.join('\n')}\n`)
+    await writeFile(join(directory, feedFiles.pid), `${process.pid}\n`)
+    await writeFile(join(directory, restoreScriptName), restoreScript, { mode: 0o700 })
+    this.#running = this.#run().catch((error: unknown) => this.#fail(error))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('the feed was closed'))
+    await this.#running
+    await rm(this.#options.directory, { recursive: true, force: true })
+  }
+
+  async #run(): Promise<void> {
+    const { aheadSegments, clock } = this.#options
+    const fetching = new Map<number, Promise<void>>()
+    const ready = new Set<number>()
+    let failure: { readonly error: unknown } | undefined
+    try {
+      while (failure === undefined) {
+        this.#signal.throwIfAborted()
+        await this.#lookWhatIsWanted()
+        const from = Math.max(0, this.#wanted - 1)
+        const to = Math.min(this.#names.length - 1, Math.max(0, this.#wanted) + aheadSegments)
+        await this.#removeOutside(ready, from, to)
+        for (let index = Math.max(0, this.#wanted); index <= to && fetching.size < concurrency; index += 1) {
+          if (ready.has(index) || fetching.has(index)) continue
+          const done = this.#fetch(index).then(
+            () => void ready.add(index),
+            (error: unknown) => void (failure ??= { error }),
+          )
+          fetching.set(
+            index,
+            done.finally(() => fetching.delete(index)),
+          )
+        }
+        await Promise.race([clock.sleep(pollMs, { signal: this.#signal }), ...fetching.values()])
+      }
+      throw failure.error
+    } finally {
+      this.#stop.abort(new Error('the feed has ended'))
+      await Promise.allSettled(fetching.values())
+    }
+  }
+
+  async #lookWhatIsWanted(): Promise<void> {
+    const text = await readFile(join(this.#options.directory, feedFiles.wanted), 'utf8').catch(() => '')
+    const index = this.#names.indexOf(text.trimEnd(), Math.max(0, this.#wanted))
+    if (index >= 0) this.#wanted = index
+    else if (text !== '') this.#wanted = Math.max(this.#wanted, this.#names.indexOf(text.trimEnd()))
+  }
+
+  async #removeOutside(ready: Set<number>, from: number, to: number): Promise<void> {
+    for (const index of [...ready].filter((candidate) => candidate < from || candidate > to)) {
+      ready.delete(index)
+      await rm(join(this.#options.directory, feedFiles.ready, this.#names[index] as string), { force: true })
+    }
+  }
+
+  async #fetch(index: number): Promise<void> {
+    const piece = this.#planned.plan.wal[index] as WalPiece
+    const { clock } = this.#options
+    const bytes = await fetchPiece(this.#repository, this.#planned, piece, { clock, signal: this.#signal })
+    await this.#put(this.#names[index] as string, bytes)
+  }
+
+  /** Whole or not at all, as seen by the script. */
+  async #put(name: string, bytes: Uint8Array): Promise<void> {
+    const path = join(this.#options.directory, feedFiles.ready, name)
+    try {
+      await writeFile(`${path}.new`, bytes, { mode: 0o600 })
+      await rename(`${path}.new`, path)
+    } catch (error) {
+      throw diskFault(error, path)
+    }
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    this.failure = error
+    const { directory } = this.#options
+    const reason = error instanceof Error ? error.message : String(error)
+    await writeFile(join(directory, `${feedFiles.failed}.new`), reason)
+    await rename(join(directory, `${feedFiles.failed}.new`), join(directory, feedFiles.failed))
+    // What is ready already must not carry recovery on past a failure that somebody has been told of.
+    for (const name of await readdir(join(directory, feedFiles.ready))) {
+      if (!name.endsWith('.history')) await rm(join(directory, feedFiles.ready, name), { force: true })
+    }
+  }
+}
