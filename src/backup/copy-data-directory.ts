@@ -1,11 +1,11 @@
-import { access } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { PackReference } from '../repository/core/backup-facts.ts'
 import type { PageFile, WholeFile } from '../repository/core/manifest.ts'
 import type { BackupSession } from '../repository/backup-session.ts'
 import { createPackBuilder } from '../repository/pack-builder.ts'
 import type { Repository } from '../repository/repository.ts'
-import type { Clock } from '../std/clock.ts'
+import type { Clock, EpochMs } from '../std/clock.ts'
 import { Fault } from '../std/fault.ts'
 import { copyParts } from './copy/copy-parts.ts'
 import type { CopiedPart, CopyFigures, PartToCopy } from './copy/copy-protocol.ts'
@@ -148,6 +148,7 @@ async function copyControlFile(
 ): Promise<{ readonly file: WholeFile; readonly pack: PackReference }> {
   const { session, signal } = job
   const bytes = await readControlFileBytes(job.dataDirectory, { clock: job.clock, signal })
+  const { mode, mtimeMs } = await stat(join(job.dataDirectory, controlFilePath))
   const builder = createPackBuilder(job.repository.keyring, session.packObject(number))
   const record = builder.add({ type: 'file', meta: { path: controlFilePath, offset: 0 }, plain: bytes })
   const pack = await session.putPack(builder.finish(), { signal })
@@ -155,8 +156,8 @@ async function copyControlFile(
     kind: 'whole',
     path: controlFilePath,
     sizeBytes: bytes.length,
-    mode: 0o600,
-    modifiedAt: job.clock.wall(),
+    mode: mode & 0o7777,
+    modifiedAt: Math.trunc(mtimeMs) as EpochMs,
     parts: [{ pack: number, record, count: 1 }],
   }
   return { file, pack }

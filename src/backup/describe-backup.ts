@@ -31,7 +31,8 @@ export function describeBackup(
     ...directories.map(({ path, mode }) => ({ kind: 'directory', path, mode }) as const),
     ...copied.files.filter(({ path }) => kept(path)),
   ]
-  const damaged = copied.suspects.filter((suspect) => !rewritten.has(suspect.blockKey))
+  const suspects = copied.suspects.filter(({ file }) => kept(file.path))
+  const damaged = suspects.filter((suspect) => !rewritten.has(suspect.blockKey))
   const content: BackupContent = {
     facts: {
       startedAt,
@@ -46,7 +47,7 @@ export function describeBackup(
       walSegmentBytes: facts.walSegmentBytes,
       pageBytes,
       pageChecksums: facts.pageChecksums,
-      damagedPages: damaged.filter(({ file }) => kept(file.path)).map(({ file, page }) => ({ path: file.path, page })),
+      damagedPages: damaged.map(({ file, page }) => ({ path: file.path, page })),
       labels: labelsOf(facts, copied, options.label),
       dataBytes: totalBytes(files),
       packs: copied.packs,
@@ -56,7 +57,7 @@ export function describeBackup(
     tablespaces: copied.listing.tablespaces.filter(({ oid }) => kept(`pg_tblspc/${oid}`)),
     files,
   }
-  return { content, tornPages: copied.suspects.length - damaged.length }
+  return { content, tornPages: suspects.length - damaged.length }
 }
 
 /** Leaves out linked tablespaces that were created after the backup began: replay makes them. */

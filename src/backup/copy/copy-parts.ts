@@ -84,7 +84,7 @@ async function runThread(
     return await new Promise<CopyFigures>((resolve, reject) => {
       onAbort = () => reject(signal.reason)
       signal.addEventListener('abort', onAbort, { once: true })
-      const send = (message: ToCopyWorker): void => worker.postMessage(message)
+      const send = (message: ToCopyWorker): void => worker.postMessage(message, [])
       const sendWork = (): void => {
         const next = queue.next()
         send(next.done === true ? { kind: 'finish' } : { kind: 'batch', parts: next.value })

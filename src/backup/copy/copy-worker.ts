@@ -149,7 +149,7 @@ class CopyWorker {
   }
 
   #post(message: FromCopyWorker): void {
-    this.#port.postMessage(message)
+    this.#port.postMessage(message, [])
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { splitWork } from './split-work.ts'
 
 test('every byte of every file is in exactly one part, and limits hold', () => {

@@ -7,6 +7,8 @@ export type Code = readonly number[]
 
 export const valueTypes = { i32: 0x7f, v128: 0x7b } as const
 
+const magicAndVersion: Code = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
+
 const sections = { type: 1, import: 2, function: 3, export: 7, code: 10 } as const
 
 export interface Kernel {
@@ -24,7 +26,7 @@ export function assembleModule(kernel: Kernel): Uint8Array<ArrayBuffer> {
   const locals = kernel.locals.map((group) => [...unsigned(group.count), group.type])
   const functionBody = [...vector(locals), ...kernel.body, 0x0b]
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...magicAndVersion,
     ...section(sections.type, vector([[0x60, ...vector(parameters.map((type) => [type])), 0x00]])),
     ...section(sections.import, vector([[...name('host'), ...name('memory'), 0x02, 0x00, 0x01]])),
     ...section(sections.function, vector([[0x00]])),

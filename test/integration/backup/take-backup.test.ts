@@ -16,10 +16,10 @@ const clock = systemClock
 /** Writes without pause until disposed: rows, updates that shrink and grow tables, tables that come and go. */
 async function startWriting(server: TestServer): Promise<AsyncDisposable & { readonly acknowledged: () => number }> {
   const sql = await openSql(server.target)
-  let going = true
+  const stop = new AbortController()
   let acknowledged = 0
   const writing = (async () => {
-    for (let round = 0; going; round++) {
+    for (let round = 0; !stop.signal.aborted; round++) {
       await sql.query(
         'INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series($1::int, $2::int) n',
         [acknowledged, acknowledged + 99],
@@ -40,7 +40,7 @@ async function startWriting(server: TestServer): Promise<AsyncDisposable & { rea
   return {
     acknowledged: () => acknowledged,
     [Symbol.asyncDispose]: async () => {
-      going = false
+      stop.abort()
       await writing
       await sql.close()
     },
@@ -51,6 +51,10 @@ async function createTables(sql: Sql): Promise<void> {
   await sql.query('CREATE TABLE ledger (id int PRIMARY KEY, filler text)')
   await sql.query('CREATE TABLE churn AS SELECT id, md5(id::text) AS filler FROM generate_series(1, 100000) id')
   await sql.query('CREATE INDEX ON churn (filler)')
+  // More than one part of work, hence from several packs.
+  await sql.query(
+    'CREATE TABLE wide AS SELECT id, repeat(md5(id::text), 30) AS filler FROM generate_series(1, 60000) id',
+  )
   await sql.query('CREATE TABLE shrinking AS SELECT generate_series(1, 20000) AS id')
 }
 
@@ -101,6 +105,10 @@ for (const installation of await testMajors()) {
     assert.deepEqual([rows?.ends, rows?.gaps], [true, '0'])
     const [churn] = await copy.sql.query<{ count: string }>('SELECT count(*) FROM churn')
     assert.equal(churn?.count, '100000')
+    const [wide] = await copy.sql.query<{ fine: boolean }>(
+      'SELECT count(*) = 60000 AND bool_and(filler = repeat(md5(id::text), 30)) AS fine FROM wide',
+    )
+    assert.equal(wide?.fine, true)
     const [shrunk] = await copy.sql.query<{ fine: boolean }>('SELECT count(*) IN (100, 20000) AS fine FROM shrinking')
     assert.equal(shrunk?.fine, true)
 
