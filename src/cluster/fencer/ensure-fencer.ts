@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../../std/clock.ts'
-import { Fault } from '../../std/fault.ts'
+import { Fault, isFault } from '../../std/fault.ts'
 import { withProcessLock } from '../../std/process-lock.ts'
 import { lastLines } from '../../std/run-program.ts'
 import type { FencerTiming } from './core/stages.ts'
@@ -13,9 +13,10 @@ import { fencerFaults } from './faults.ts'
 import type { FencerClient } from './fencer-client.ts'
 import { createFencerClient } from './fencer-client.ts'
 import { openFencerConnection } from './fencer-connection.ts'
+import { endFrozenFencer, noteFencer } from './frozen-fencer.ts'
 
 export interface EnsureFencerOptions {
-  /** Holds `fencer.sock`, `fencer.log` and `fencer.lock`. Absolute, short enough for a socket below it. */
+  /** Holds `fencer.sock`, `fencer.log`, `fencer.lock` and `fencer.pid`. Absolute, short enough for a socket below it. */
   readonly stateDirectory: string
   readonly clock: Clock
   readonly signal?: AbortSignal | undefined
@@ -37,8 +38,18 @@ export async function ensureFencer(options: EnsureFencerOptions): Promise<Fencer
   return await withProcessLock(
     join(stateDirectory, 'fencer.lock'),
     { clock, deadlineMs: 2 * startMs, signal },
-    async () => (await attachFencer(options)) ?? (await startFencer(options)),
+    async () => (await attachUnlessFrozen(options)) ?? (await startFencer(options)),
   )
+}
+
+async function attachUnlessFrozen(options: EnsureFencerOptions): Promise<FencerClient | undefined> {
+  try {
+    return await attachFencer(options)
+  } catch (error) {
+    if (!isFault(error, fencerFaults['fencer-unreachable'])) throw error
+    if (!(await endFrozenFencer(options.stateDirectory, options))) throw error
+    return undefined
+  }
 }
 
 /** Attaches to a running fencer; undefined when none is running. */
@@ -72,6 +83,7 @@ async function startFencer(options: EnsureFencerOptions): Promise<FencerClient> 
       throw notStarted(error.message, error)
     }
     child.unref()
+    await noteFencer(stateDirectory, child.pid)
     const start = clock.monotonic()
     for (;;) {
       const client = await attachFencer(options)

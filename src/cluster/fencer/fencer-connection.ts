@@ -20,7 +20,8 @@ export interface FencerConnection {
   close(): void
 }
 
-const helloMs = 2000
+/** A fencer that does not greet for as long as a lease lasts is no guard any more. */
+const helloMs = 5000
 
 interface PendingAnswer {
   readonly resolve: (result: unknown) => void

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { systemClock } from '../../std/clock.ts'
 import type { FencerTiming } from './core/stages.ts'
-import type { FencerServer } from './fencer-server.ts'
 import { startFencerServer } from './fencer-server.ts'
 
 /**
@@ -15,25 +14,22 @@ const signalledStop = { mode: 'fast', thenKillAfterMs: 60_000 } as const
 const [socketPath, timing] = process.argv.slice(2)
 if (socketPath === undefined || timing === undefined) throw new Error('usage: main.ts <socket path> <timing>')
 
-let server: FencerServer | undefined
-
-// Whatever goes wrong in here: a server without its guard must not go on. Killed first, since telling may block.
-process.on('uncaughtException', (error) => {
-  server?.killNow()
-  process.stderr.write(`${new Date().toISOString()} fencer ended: ${error.stack ?? error.message}\n`)
-  process.exit(70)
-})
-process.on('SIGHUP', () => {})
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server?.shutdown(signalledStop))
-
 process.chdir('/')
-server = await startFencerServer({
+process.on('SIGHUP', () => {})
+const server = await startFencerServer({
   socketPath,
   clock: systemClock,
   timing: JSON.parse(timing) as FencerTiming,
   wrapper: dieWithParent(),
   idleExitMs,
   onEnd: () => process.exit(0),
+})
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.shutdown(signalledStop))
+// Whatever goes wrong in here: a server without its guard must not go on. Killed first, since telling may block.
+process.on('uncaughtException', (error) => {
+  server.killNow()
+  process.stderr.write(`${new Date().toISOString()} fencer ended: ${error.stack ?? error.message}\n`)
+  process.exit(70)
 })
 
 /**

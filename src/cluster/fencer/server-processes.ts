@@ -37,6 +37,18 @@ export function serverProcesses(server: ServerIdentity): number[] {
   return [...(postmaster === undefined ? [] : [postmaster]), ...others].map(({ pid }) => pid)
 }
 
+/** The servers whose postmasters are children of this process; for one that cannot be asked any more. */
+export function serversOf(fencerPid: number): ServerIdentity[] {
+  return readProcesses()
+    .filter(({ parentPid }) => parentPid === fencerPid)
+    .flatMap(({ pid, startTicks }) => {
+      const program = readLink(`/proc/${pid}/exe`)
+      const dataDirectory = readLink(`/proc/${pid}/cwd`)
+      if (program === undefined || dataDirectory === undefined) return []
+      return { postmasterPid: pid, postmasterStartTicks: startTicks, program, dataDirectory }
+    })
+}
+
 /** Undefined when there is no such process, or only its exit status is left of it. */
 export function readProcess(pid: number): ProcessStatus | undefined {
   let text: string

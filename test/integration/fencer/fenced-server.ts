@@ -5,6 +5,7 @@ import type { FencerTiming } from '../../../src/cluster/fencer/core/stages.ts'
 import { ensureFencer } from '../../../src/cluster/fencer/ensure-fencer.ts'
 import type { FencerClient } from '../../../src/cluster/fencer/fencer-client.ts'
 import { killServer, readProcess, serverProcesses } from '../../../src/cluster/fencer/server-processes.ts'
+import type { Installation } from '../../../src/postgres/installation.ts'
 import { postgresCommand } from '../../../src/postgres/server.ts'
 import { openSql } from '../../../src/postgres/sql.ts'
 import type { MonotonicMs } from '../../../src/std/clock.ts'
@@ -14,7 +15,7 @@ import type { TestServer } from '../../support/postgres.ts'
 import { createTestServer } from '../../support/postgres.ts'
 
 /** Shorter than in production, in the same order, so that a lease can end within a second. */
-export const testTiming: FencerTiming = {
+const testTiming: FencerTiming = {
   fastBeforeMs: 600,
   immediateBeforeMs: 300,
   killBeforeMs: 100,
@@ -42,16 +43,16 @@ export interface FencedServer extends AsyncDisposable {
   event<Type extends FencerEvent['type']>(type: Type): Promise<Extract<FencerEvent, { type: Type }>>
 }
 
-export async function createFencedServer(timing: Partial<FencerTiming> = testTiming): Promise<FencedServer> {
+export async function createFencedServer(installation?: Installation): Promise<FencedServer> {
   await using stack = new AsyncDisposableStack()
-  const server = stack.use(await createTestServer())
+  const server = stack.use(await createTestServer({ installation }))
   {
     await using sql = await server.sql()
     await sql.query('create table written (writer text, number bigint, at timestamptz default clock_timestamp())')
   }
   await server.stop()
   const stateDirectory = join(server.directory, 'state')
-  const options = { stateDirectory, clock: systemClock, timing }
+  const options = { stateDirectory, clock: systemClock, timing: testTiming }
   const client = await ensureFencer(options)
   stack.defer(async () => {
     await client.killOrphans()
@@ -129,7 +130,7 @@ export interface Writers {
 }
 
 export function startWriters({ target }: TestServer): Writers {
-  let stopped = false
+  const stopping = new AbortController()
   let acknowledged = 0
   let lastAt = 0 as MonotonicMs
   const noteCommit = (): void => {
@@ -137,10 +138,10 @@ export function startWriters({ target }: TestServer): Writers {
     lastAt = systemClock.monotonic()
   }
   const write = async (writer: string, statements: number): Promise<void> => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       try {
         await using sql = await openSql(target, { connectTimeoutMs: 500, statementTimeoutMs: 20_000 })
-        for (let number = 0; number < statements && !stopped; number += 1) {
+        for (let number = 0; number < statements && !stopping.signal.aborted; number += 1) {
           await sql.query('insert into written (writer, number) values ($1, $2)', [writer, number])
           noteCommit()
         }
@@ -166,7 +167,7 @@ export function startWriters({ target }: TestServer): Writers {
       })
     },
     stop: async () => {
-      stopped = true
+      stopping.abort()
       await both
       return { acknowledged, lastAt }
     },

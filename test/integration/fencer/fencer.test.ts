@@ -10,6 +10,7 @@ import { attachFencer } from '../../../src/cluster/fencer/ensure-fencer.ts'
 import { readProcess } from '../../../src/cluster/fencer/server-processes.ts'
 import { systemClock } from '../../../src/std/clock.ts'
 import { isFault } from '../../../src/std/fault.ts'
+import { testMajors } from '../../support/postgres.ts'
 import { waitUntil } from '../../../src/std/wait-until.ts'
 import type { FencedServer } from './fenced-server.ts'
 import { busyMachineMs, createFencedServer, startWriters } from './fenced-server.ts'
@@ -220,11 +221,7 @@ describe('fencer: L1, no primary beyond the end of its lease', () => {
     const killedAt = systemClock.monotonic()
     process.kill(fenced.client.fencerPid, 'SIGKILL')
     await fenced.client.lost
-    await waitUntil('the end of the server', async () => (fenced.processes().length === 0 ? true : undefined), {
-      clock: systemClock,
-      timeoutMs: 10_000,
-      everyMs: 2,
-    })
+    await nothingLeft(fenced)
     const { lastAt } = await writers.stop()
     context.diagnostic(`last commit acknowledged ${(lastAt - killedAt).toFixed(1)} ms after the fencer was killed`)
     assert.ok(lastAt < killedAt + busyMachineMs)
@@ -256,6 +253,36 @@ describe('fencer: L1, no primary beyond the end of its lease', () => {
     assert.deepEqual(fenced.processes(), [])
     assert.equal(readProcess(fenced.client.fencerPid), undefined)
   })
+
+  it('is killed with its server by the next agent, whom it does not greet, and replaced', async () => {
+    await using fenced = await createFencedServer()
+    await fenced.start()
+    process.kill(fenced.client.fencerPid, 'SIGSTOP')
+    await using next = await fenced.attach()
+    assert.notEqual(next.fencerPid, fenced.client.fencerPid)
+    assert.deepEqual(fenced.processes(), [])
+    assert.equal(readProcess(fenced.client.fencerPid), undefined)
+    await next.shutdown(stopFast)
+  })
+})
+
+describe('fencer: every major release', async () => {
+  for (const installation of await testMajors()) {
+    it(`PostgreSQL ${installation.version} (${installation.source}) ends with its lease and with its fencer`, async () => {
+      await using fenced = await createFencedServer(installation)
+      await endsInTime(fenced, async () => {
+        await startEndlessCommits(fenced)
+        await fenced.arm(1500, 2)
+      })
+      await fenced.start()
+      await startEndlessCommits(fenced)
+      process.kill(fenced.client.fencerPid, 'SIGKILL')
+      await fenced.client.lost
+      if (fenced.client.state.diesWithFencer) await nothingLeft(fenced)
+      else await fenced.client.killOrphans()
+      assert.deepEqual(fenced.processes(), [])
+    })
+  }
 })
 
 /** Starts a primary under a long lease, lets `breakIt` shorten it and break something, and proves that nothing writes after its deadline. */
@@ -276,6 +303,14 @@ async function endsInTime(fenced: FencedServer, breakIt: (postmaster: number) =>
   assert.ok(lastAt <= exit.clearedAt + busyMachineMs)
 }
 
+async function nothingLeft(fenced: FencedServer): Promise<void> {
+  await waitUntil('the end of the server', async () => (fenced.processes().length === 0 ? true : undefined), {
+    clock: systemClock,
+    timeoutMs: 10_000,
+    everyMs: 2,
+  })
+}
+
 function stages(fenced: FencedServer): string[] {
   return fenced.events.flatMap((event) => (event.type === 'fencing' ? [event.stage] : []))
 }
@@ -284,7 +319,7 @@ function stages(fenced: FencedServer): string[] {
 async function renewingAgent(fenced: FencedServer): Promise<number> {
   const program = fileURLToPath(new URL('renewing-agent.ts', import.meta.url))
   const child = spawn(process.execPath, [program, fenced.stateDirectory], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data')
+  await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => assert.fail('the agent ended'))])
   child.stdout.destroy()
   child.unref()
   return child.pid ?? assert.fail()
