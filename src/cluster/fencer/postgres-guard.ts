@@ -114,6 +114,7 @@ export class PostgresGuard {
     this.tick()
     if (this.#isFencing()) return false
     this.#lease = null
+    this.tick()
     return true
   }
 
