@@ -38,7 +38,19 @@ export async function openEmbeddedPackage(
   cacheDirectories: readonly string[],
 ): Promise<EmbeddedPackage | undefined> {
   const root = packageRoot(packageName)
-  if (root === undefined) return undefined
+  return root === undefined ? undefined : openRoot(root, cacheDirectories)
+}
+
+/** Like {@link openEmbeddedPackage}, by the package's binary directory; undefined when it belongs to no such package. */
+export async function openEmbeddedDirectory(
+  binDirectory: string,
+  cacheDirectories: readonly string[],
+): Promise<EmbeddedPackage | undefined> {
+  if (!(await exists(join(binDirectory, '..', 'pg-symlinks.json')))) return undefined
+  return openRoot(resolve(binDirectory, '..', '..'), cacheDirectories)
+}
+
+async function openRoot(root: string, cacheDirectories: readonly string[]): Promise<EmbeddedPackage> {
   const binDirectory = join(root, 'native', 'bin')
   const libraryDirectory = join(root, 'native', 'lib')
   const links = await readLinks(root)

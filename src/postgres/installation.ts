@@ -6,7 +6,7 @@ import { runProgram } from '../std/run-program.ts'
 import { embeddedPackage } from './core/embedded-platform.ts'
 import type { Platform } from './core/embedded-platform.ts'
 import { isSupportedMajor, parseVersionAnswer, supportedMajors } from './core/version.ts'
-import { detectPlatform, openEmbeddedPackage } from './embedded.ts'
+import { detectPlatform, openEmbeddedDirectory, openEmbeddedPackage } from './embedded.ts'
 import { postgresFaults } from './faults.ts'
 
 /** The programs of one PostgreSQL on this machine. Those that may be missing are undefined. */
@@ -40,7 +40,10 @@ export interface Installation {
 export interface InstallationSearch {
   /** Directories that may hold `pg_config` or `postgres`, as in PATH. */
   readonly programDirectories: readonly string[]
-  /** Directories for the library links of embedded PostgreSQL, tried in order. */
+  /**
+   * Directories for the library links of embedded PostgreSQL, tried in order. A server loads some libraries late, so
+   * what runs for long should name one here first that nothing cleans up, such as one in its state directory.
+   */
   readonly cacheDirectories: readonly string[]
   /** npm packages besides the platform's own, for other majors. */
   readonly extraPackages?: readonly string[] | undefined
@@ -103,7 +106,7 @@ export async function chooseInstallation(
   search: InstallationSearch,
   wanted: { readonly major?: number | undefined; readonly binDirectory?: string | undefined } = {},
 ): Promise<Installation> {
-  if (wanted.binDirectory !== undefined) return explicitInstallation(wanted.binDirectory, wanted.major)
+  if (wanted.binDirectory !== undefined) return explicitInstallation(search, wanted.binDirectory, wanted.major)
   const found = await findInstallations(search)
   const chosen = found.find((installation) => wanted.major === undefined || installation.major === wanted.major)
   if (chosen !== undefined) return chosen
@@ -125,8 +128,14 @@ export async function chooseInstallation(
   )
 }
 
-async function explicitInstallation(binDirectory: string, major: number | undefined): Promise<Installation> {
-  const installation = await inspectDirectory(binDirectory, 'system', {})
+async function explicitInstallation(
+  search: InstallationSearch,
+  binDirectory: string,
+  major: number | undefined,
+): Promise<Installation> {
+  const opened = await openEmbeddedDirectory(binDirectory, search.cacheDirectories)
+  const source = opened === undefined ? 'system' : 'embedded'
+  const installation = await inspectDirectory(binDirectory, source, opened?.environment ?? {})
   if (installation === undefined) {
     throw new Fault(
       postgresFaults['postgres-not-found'],

@@ -68,10 +68,9 @@ for (const installation of await testMajors()) {
     test('follows its primary on its slot, by a password that no configuration has', async () => {
       await ask(primary.target, 'CREATE TABLE t AS SELECT 1 AS i')
       await until(standbyTarget, "SELECT to_regclass('t') IS NOT NULL AS ok", { ok: true })
-      assert.deepEqual(
-        await ask(primary.target, 'SELECT application_name, state FROM pg_stat_replication'),
-        [{ application_name: 'node b', state: 'streaming' }],
-      )
+      assert.deepEqual(await ask(primary.target, 'SELECT application_name, state FROM pg_stat_replication'), [
+        { application_name: 'node b', state: 'streaming' },
+      ])
       assert.deepEqual(await ask(primary.target, 'SELECT active FROM pg_replication_slots'), [{ active: true }])
       const configuration = await readFile(join(standbyData, 'holdfast.conf'), 'utf8')
       assert.ok(!configuration.includes('secret'))
