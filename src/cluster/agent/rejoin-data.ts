@@ -6,11 +6,12 @@ import type { ConnectionTarget } from '../../postgres/connection-target.ts'
 import { readControlFile } from '../../postgres/control-file.ts'
 import { writePassFile } from '../../postgres/pass-file.ts'
 import { programEnvironment } from '../../postgres/program-environment.ts'
-import { syncDirectory } from '../../std/durable-file.ts'
+import { openReplicationConnection } from '../../postgres/replication/replication-connection.ts'
+import { syncDirectory, writeFileDurably } from '../../std/durable-file.ts'
 import { Fault } from '../../std/fault.ts'
 import { lastLines, runProgramToEnd } from '../../std/run-program.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
-import type { Lsn } from '../../wal/core/lsn.ts'
+import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { classifyWalFile, segmentOf } from '../../wal/core/segment.ts'
 import { clusterFaults } from '../faults.ts'
 import { clearDirectory } from './bootstrap-data.ts'
@@ -38,11 +39,25 @@ export async function cloneLeader(context: AgentContext, leader: LeaderAddress, 
   }
   events.note('clone-begun', { host: leader.host, port: leader.port })
   const result = await cloneDataDirectory(leaderTarget(context, leader), dataDirectory, { signal })
+  await fetchHistory(leaderTarget(context, leader), dataDirectory, result.timeline, signal)
   await configuration.write({ upstream: null, sync: null })
   await configuration.writeAuthentication()
   await context.setUnborn(null)
   await rm(aside, { recursive: true, force: true })
   events.note('clone-done', { sizeBytes: result.sizeBytes, endLsn: formatLsn(result.endLsn) })
+}
+
+/** A base backup without WAL has no history file, and without it nobody knows which way the copy came. */
+async function fetchHistory(
+  leader: ConnectionTarget,
+  dataDirectory: string,
+  timeline: TimelineId,
+  signal: AbortSignal,
+): Promise<void> {
+  if (timeline === 1) return
+  await using connection = await openReplicationConnection(leader, { signal })
+  const { fileName, content } = await connection.timelineHistory(timeline)
+  await writeFileDurably(join(dataDirectory, 'pg_wal', fileName), content)
 }
 
 /** Takes this node's data back to where it left the leader's history. PostgreSQL is stopped, cleanly. */
