@@ -1,10 +1,11 @@
 import type { ReplicationConnection, SystemIdentity } from '../postgres/replication/replication-connection.ts'
 import { replicationFaults } from '../postgres/replication/faults.ts'
 import { isObjectFault } from '../repository/catalogue.ts'
+import { segmentNameAt } from '../repository/core/object-names.ts'
 import type { TailName } from '../repository/core/object-names.ts'
 import type { WalInventory } from '../repository/core/wal-coverage.ts'
 import type { Repository } from '../repository/repository.ts'
-import { putHistory, walInventory } from '../repository/wal-objects.ts'
+import { deleteTail, putHistory, walInventory } from '../repository/wal-objects.ts'
 import { readSegmentBestEffort } from '../repository/wal-segment-best-effort.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import { formatLsn } from '../wal/core/lsn.ts'
@@ -50,6 +51,7 @@ export async function locate(connection: ReplicationConnection, options: LocateO
   const inventory = await walInventory(repository, cluster, { signal })
   await requireSameSystem(identity, inventory, options)
   const history = await storeHistories(connection, identity, inventory, options)
+  await removeSuperseded(inventory, segmentBytes, options)
   const slotLsn = await ensureSlot(connection, options.slot)
   const point =
     resumePoint(inventory, timelinePath(history), segmentBytes) ??
@@ -134,6 +136,19 @@ function parseHistory({ timeline }: SystemIdentity, content: Uint8Array): Timeli
     `Cannot archive timeline ${timeline}: the server's history file of it is malformed: ${parsed.malformed}`,
     { details: { timeline } },
   )
+}
+
+/** Removes tail parts whose segment is stored: an archiver that was killed in between has left them. */
+async function removeSuperseded(
+  { segments, tails }: WalInventory,
+  segmentBytes: number,
+  { repository, cluster, signal }: LocateOptions,
+): Promise<void> {
+  const stored = new Set(segments.map(({ name }) => name))
+  for (const tail of tails) {
+    if (!stored.has(segmentNameAt(tail.timeline, tail.startLsn, segmentBytes))) continue
+    await deleteTail(repository, { cluster, ...tail }, { signal })
+  }
 }
 
 /** Where the slot keeps WAL from. One that is not there, or keeps none (it lost what it kept), is made anew. */
