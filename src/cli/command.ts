@@ -43,12 +43,19 @@ export interface Example {
 /** A switch, or an option with a value. `parse` throws a {@link UsageError} when it cannot read the value. */
 export type Option =
   | { readonly flag: `--${string}`; readonly about: string }
-  | { readonly flag: `--${string} <${string}>`; readonly about: string; readonly parse: (text: string) => unknown }
+  | {
+      readonly flag: `--${string} <${string}>`
+      readonly about: string
+      /** `previous` is what the option gave when it stood before on the command line. */
+      readonly parse: (text: string, previous: unknown) => unknown
+    }
 
 export type OptionTable = Readonly<Record<string, Option>>
 
 export type OptionValues<Table extends OptionTable> = {
-  readonly [Name in keyof Table]: Table[Name] extends { readonly parse: (text: string) => infer Value }
+  readonly [Name in keyof Table]: Table[Name] extends {
+    readonly parse: (text: string, previous: unknown) => infer Value
+  }
     ? Value | undefined
     : boolean
 }
@@ -88,4 +95,9 @@ export function defineCommand<const Table extends OptionTable>(
 ): Command {
   // The parser fills exactly the keys of the table, with what each option's `parse` gave.
   return { ...command, run: (context, options, rest) => command.run(context, options as OptionValues<Table>, rest) }
+}
+
+/** Takes an option's value as it is. */
+export function asText(text: string): string {
+  return text
 }

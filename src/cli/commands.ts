@@ -5,6 +5,7 @@ import { backupCommand } from './commands/backup.ts'
 import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
+import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
@@ -16,6 +17,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   switchoverCommand,
   backupCommand,
   backupsCommand,
+  restoreCommand,
   checkCommand,
   configCommands,
   versionCommand,

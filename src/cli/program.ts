@@ -47,7 +47,7 @@ function addCommand(parent: Commander, command: Command, found: (request: Reques
   for (const argument of command.arguments ?? []) child.argument(argument.syntax, argument.about)
   const names = Object.entries(command.options).map(([name, option]) => {
     const added = new CommanderOption(option.flag, option.about)
-    if ('parse' in option) added.argParser((text) => parseValue(option.parse, text))
+    if ('parse' in option) added.argParser((text, previous: unknown) => parseValue(() => option.parse(text, previous)))
     child.addOption(added)
     return { name, attribute: added.attributeName() }
   })
@@ -81,9 +81,9 @@ function subcommand(parent: Commander, entry: Command | CommandGroup): Commander
     .helpCommand(false)
 }
 
-function parseValue(parse: (text: string) => unknown, text: string): unknown {
+function parseValue(parse: () => unknown): unknown {
   try {
-    return parse(text)
+    return parse()
   } catch (error) {
     if (error instanceof UsageError) throw new InvalidArgumentError(`${error.message}.`)
     throw error

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.ts'
+import { asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
 export const archiverCommand = defineCommand({
@@ -7,7 +7,7 @@ export const archiverCommand = defineCommand({
   summary: 'stream WAL into a repository; the agent of the leader runs it',
   description: 'Streams the WAL of this node into one repository until its standard input ends.',
   options: {
-    repository: { flag: '--repository <name>', about: 'the repository', parse: String },
+    repository: { flag: '--repository <name>', about: 'the repository', parse: asText },
   },
   examples: [{ command: 'holdfast archiver --repository local', about: 'started by the agent' }],
   exits: { ok: 'stopped in good order' },

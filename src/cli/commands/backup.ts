@@ -1,4 +1,4 @@
-import { UsageError, defineCommand } from '../command.ts'
+import { UsageError, asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
 function parseWorkers(text: string): number {
@@ -13,8 +13,8 @@ export const backupCommand = defineCommand({
   description:
     'Takes an encrypted full backup of the running primary of this node into a repository. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts. The repository is made when its directory is empty.',
   options: {
-    repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: String },
-    label: { flag: '--label <text>', about: 'what you want to call the backup', parse: String },
+    repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: asText },
+    label: { flag: '--label <text>', about: 'what you want to call the backup', parse: asText },
     workers: {
       flag: '--workers <n>',
       about: 'threads that read and encrypt (default: one a core)',

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.ts'
+import { asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
 export const backupsCommand = defineCommand({
@@ -7,7 +7,7 @@ export const backupsCommand = defineCommand({
   description:
     'Lists every backup of this cluster with its times, sizes and origin, and up to where the archived WAL reaches. Backups whose commit cannot be read are named. With `--verify` every stored object is read, and its hash and encryption checked.',
   options: {
-    repository: { flag: '--repository <name>', about: 'the repository to read (default: all of them)', parse: String },
+    repository: { flag: '--repository <name>', about: 'the repository to read (default: all of them)', parse: asText },
     verify: { flag: '--verify', about: 'read and check every object of every backup' },
   },
   examples: [

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.ts'
+import { asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
 export const switchoverCommand = defineCommand({
@@ -7,7 +7,7 @@ export const switchoverCommand = defineCommand({
   description:
     'Asks the leader to hand over to an up-to-date standby, and follows it until the new primary accepts writes and the old one streams from it. The leader stops cleanly, makes sure that the standby has everything, and gives up its lease; when the standby is not ready, the old primary goes on. Ctrl-C withdraws a request that has not been taken up.',
   options: {
-    to: { flag: '--to <node>', about: 'the standby to hand over to (default: the best one)', parse: String },
+    to: { flag: '--to <node>', about: 'the standby to hand over to (default: the best one)', parse: asText },
   },
   examples: [
     { command: 'holdfast switchover', about: 'to the best standby' },

@@ -24,6 +24,18 @@ const answerSchema = z.object({
   replication: z.array(z.object({ application_name: z.string(), sync_state: z.string() })).default([]),
 })
 
+const detailsSchema = z.object({
+  archivers: z.record(
+    z.string(),
+    z.object({
+      state: z.string(),
+      tailAgeMs: z.number(),
+      gaps: z.array(z.object({ timeline: z.number(), startLsn: z.string(), endLsn: z.string() })),
+      error: z.object({ message: z.string() }).nullable(),
+    }),
+  ),
+})
+
 /** Asks every agent at once. One that does not answer in time, or not as expected, says so in its place. */
 export async function askAgents(
   members: readonly MemberEntry[],
@@ -41,7 +53,10 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
   const url = new URL('/primary', member.apiUrl)
   try {
     return await withDeadline(`ask ${url.host}`, patienceMs, signal, async (deadline) => {
-      const response = await fetch(url, { signal: deadline })
+      const [response, details] = await Promise.all([
+        fetch(url, { signal: deadline }),
+        fetch(new URL('/holdfast', url), { signal: deadline }).then((answer) => answer.json()),
+      ])
       const { xlog, replication, replication_state } = answerSchema.parse(await response.json())
       return {
         answered: true,
@@ -51,6 +66,7 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         replayed: xlog.replayed_location,
         replayedAt: xlog.replayed_timestamp ? (Date.parse(xlog.replayed_timestamp) as EpochMs) : null,
         streaming: replication_state === 'streaming',
+        archivers: detailsSchema.safeParse(details).data?.archivers ?? null,
         syncStates: Object.fromEntries(replication.map((row) => [row.application_name, row.sync_state])),
       }
     })

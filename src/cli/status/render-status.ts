@@ -69,12 +69,18 @@ function describeFailover({ pause, switchover }: StatusReport, now: EpochMs): st
 
 function describeRepository(repository: StatusReport['repositories'][number], now: EpochMs): string {
   if (!repository.readable) return `${repository.name}: ${repository.because}`
-  const { last, tailBytes } = repository
+  const { last, tailBytes, archiver } = repository
   const age =
     last === null
       ? 'none yet'
       : `last ${describeElapsed(now - last.stoppedAt)} ago (${describeBytes(last.dataBytes)}, ${last.id}), ${repository.backups} in all`
-  const tail = tailBytes === null ? 'archived WAL: ?' : `archived WAL ${describeBytes(tailBytes)} behind`
+  const behind = tailBytes === null ? '' : ` (${describeBytes(tailBytes)} behind)`
+  const tail =
+    archiver === null
+      ? `archiver: ?${behind}`
+      : archiver === 'none'
+        ? 'no archiver'
+        : `WAL ${archiver.state}, oldest not stored ${describeElapsed(archiver.tailAgeMs)}${behind}`
   return `${repository.name}: ${age} · ${tail}`
 }
 

@@ -54,7 +54,7 @@ export async function runSwitchover(
       const afterMs = clock.monotonic() - startedAt
       if (last.stage !== 'called-off') offSince = undefined
       else if (afterMs - (offSince ??= afterMs) >= calledOffAfterMs) throw calledOff(from, to)
-      if (marks.at(-1)?.stage !== last.stage) marks.push({ stage: last.stage, afterMs })
+      if (last.stage !== 'called-off' && marks.at(-1)?.stage !== last.stage) marks.push({ stage: last.stage, afterMs })
       output.progress(`${stageTexts[last.stage]} (${describeElapsed(afterMs)})`)
       const patience = last.stage === 'writable' ? handOverPatienceMs + rejoinPatienceMs : handOverPatienceMs
       if (afterMs > patience) break

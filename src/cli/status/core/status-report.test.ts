@@ -5,7 +5,7 @@ import type { EpochMs } from '../../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
 import { renderStatus } from '../render-status.ts'
 import { nextLeader, reportStatus } from './status-report.ts'
-import type { AgentAnswer, StatusFacts } from './status-report.ts'
+import type { AgentAnswer, ArchiverAnswer, StatusFacts } from './status-report.ts'
 
 const lsn = (value: number): Lsn => BigInt(value) as Lsn
 const now = 1_700_000_000_000 as EpochMs
@@ -58,10 +58,12 @@ function answer(change: Partial<Extract<AgentAnswer, { answered: true }>> = {}):
     replayedAt: (now - 250) as EpochMs,
     streaming: true,
     syncStates: {},
+    archivers: null,
     ...change,
   }
 }
 
+const archivers = { local: { state: 'streaming', tailAgeMs: 400, gaps: [], error: null } }
 const syncStates = { n2: 'quorum', n3: 'quorum' }
 
 const healthy: StatusFacts = {
@@ -77,7 +79,15 @@ const healthy: StatusFacts = {
   answers: new Map([
     [
       'n1',
-      answer({ writable: true, position: lsn(1000), received: null, replayed: null, replayedAt: null, syncStates }),
+      answer({
+        writable: true,
+        position: lsn(1000),
+        received: null,
+        replayed: null,
+        replayedAt: null,
+        syncStates,
+        archivers,
+      }),
     ],
     ['n2', answer()],
     ['n3', answer({ received: lsn(900), replayed: lsn(800) })],
@@ -171,6 +181,23 @@ describe('degraded', () => {
     ])
     const degraded = { at: now, lsn: lsn(5), because: 'no standby is left' }
     assert.deepEqual(problemsWith({ state: { ...state, degraded } }), ['durability is reduced: no standby is left'])
+  })
+})
+
+describe('an archive that does not keep up is a problem', () => {
+  const leaderWith = (archivers: Readonly<Record<string, ArchiverAnswer>>): readonly string[] => {
+    const leader = answer({ writable: true, position: lsn(1000), syncStates, archivers })
+    return reportStatus({ ...healthy, answers: new Map([...healthy.answers, ['n1', leader]] as const) }).problems
+  }
+
+  test('no archiver, one that retries, one that lost WAL', () => {
+    assert.deepEqual(leaderWith({}), ['repository local: no archiver runs, so WAL does not reach it'])
+    const retrying = { state: 'retrying', tailAgeMs: 9000, gaps: [], error: { message: 'no space' } }
+    assert.deepEqual(leaderWith({ local: retrying }), ['repository local: the archiver is retrying: no space'])
+    const gap = { timeline: 1, startLsn: '0/1', endLsn: '0/2' }
+    assert.deepEqual(leaderWith({ local: { ...archivers.local, gaps: [gap] } }), [
+      'repository local: WAL from 0/1 to 0/2 of timeline 1 is lost to it; take a new backup',
+    ])
   })
 })
 

@@ -25,8 +25,18 @@ export type AgentAnswer =
       readonly streaming: boolean
       /** The state of each connected standby as the primary counts it: `quorum`, `async`, … */
       readonly syncStates: Readonly<Record<string, string>>
+      /** The archivers it runs, by repository; null when it did not say. */
+      readonly archivers: Readonly<Record<string, ArchiverAnswer>> | null
     }
   | { readonly answered: false; readonly because: string }
+
+/** What an archiver last said of itself. */
+export interface ArchiverAnswer {
+  readonly state: string
+  readonly tailAgeMs: number
+  readonly gaps: readonly { readonly timeline: number; readonly startLsn: string; readonly endLsn: string }[]
+  readonly error: { readonly message: string } | null
+}
 
 /** A repository as far as it could be read. */
 export type RepositoryReport =
@@ -67,7 +77,14 @@ export interface StatusReport {
   readonly pause: PauseEntry | null
   readonly switchover: SwitchoverEntry | null
   readonly nodes: readonly NodeReport[]
-  readonly repositories: readonly (RepositoryReport & { readonly tailBytes: number | null })[]
+  readonly repositories: readonly ArchivedRepository[]
+}
+
+export type ArchivedRepository = RepositoryReport & {
+  /** How much of the leader's WAL is not in the repository. */
+  readonly tailBytes: number | null
+  /** Null when the leader's agent did not say. */
+  readonly archiver: ArchiverAnswer | 'none' | null
 }
 
 export interface NodeReport {
@@ -92,13 +109,18 @@ export function reportStatus(facts: StatusFacts): StatusReport {
   const nodes = nodeReports(facts, leaderLsn)
   const acceptsWrites = leader === null ? false : writable(facts.answers.get(leader))
   const next = nextLeader(entries)
-  const repositories = facts.repositories.map((repository) => ({
-    ...repository,
-    tailBytes:
-      repository.readable && repository.archivedTo !== null ? distance(leaderLsn, repository.archivedTo) : null,
-  }))
+  const archivers = archiversOf(leader === null ? undefined : facts.answers.get(leader))
+  const repositories = facts.repositories.map((repository): ArchivedRepository => {
+    const archivedTo = repository.readable ? repository.archivedTo : null
+    const archiver = archivers === null ? null : (archivers[repository.name] ?? 'none')
+    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver }
+  })
   const blocking = blockingProblems(entries, leader, acceptsWrites)
-  const problems = [...blocking, ...lesserProblems(facts, nodes, acceptsWrites, next.node)]
+  const problems = [
+    ...blocking,
+    ...lesserProblems(facts, nodes, acceptsWrites, next.node),
+    ...repositories.flatMap(repositoryProblems),
+  ]
   return {
     cluster,
     verdict: blocking.length > 0 ? 'down' : problems.length > 0 ? 'degraded' : 'healthy',
@@ -167,15 +189,32 @@ function lesserProblems(
     else if (node.agent === 'silent') problems.push(`the agent of ${node.name} does not answer over HTTP`)
     else if (node.role !== 'leader' && node.state !== 'streaming') problems.push(`${node.name} is ${node.state}`)
   }
-  for (const repository of facts.repositories) problems.push(...repositoryProblems(repository))
   return problems
 }
 
-function repositoryProblems(repository: RepositoryReport): readonly string[] {
-  const { name } = repository
-  if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`]
+function repositoryProblems(repository: ArchivedRepository): readonly string[] {
+  const { name, archiver } = repository
+  const archiving = archiverProblems(name, archiver)
+  if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`, ...archiving]
   const damaged = repository.damaged.map((id) => `repository ${name}: backup ${id} is damaged`)
-  return repository.last === null ? [...damaged, `repository ${name} holds no backup yet`] : damaged
+  const none = repository.last === null ? [`repository ${name} holds no backup yet`] : []
+  return [...damaged, ...archiving, ...none]
+}
+
+function archiverProblems(name: string, archiver: ArchivedRepository['archiver']): readonly string[] {
+  if (archiver === null) return []
+  if (archiver === 'none') return [`repository ${name}: no archiver runs, so WAL does not reach it`]
+  const { state, gaps, error } = archiver
+  const holes = gaps.map(
+    ({ timeline, startLsn, endLsn }) =>
+      `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`,
+  )
+  if (error !== null) return [...holes, `repository ${name}: the archiver is ${state}: ${error.message}`]
+  return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
+}
+
+function archiversOf(answer: AgentAnswer | undefined): Readonly<Record<string, ArchiverAnswer>> | null {
+  return answer?.answered === true ? answer.archivers : null
 }
 
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {
@@ -218,7 +257,8 @@ function goneNode(name: string): NodeReport {
 function lagMs(now: EpochMs, answer: AgentAnswer | undefined, leaderLsn: Lsn | null): number | null {
   if (answer?.answered !== true || answer.replayed === null) return null
   if (leaderLsn !== null && answer.replayed >= leaderLsn) return 0
-  if (answer.streaming && answer.received !== null && answer.replayed >= answer.received && leaderLsn === null) return 0
+  // An idle primary commits nothing for long, so the age of the last commit says nothing when all of it is replayed.
+  if (answer.streaming && answer.received !== null && answer.replayed >= answer.received) return 0
   return answer.replayedAt === null ? null : Math.max(0, now - answer.replayedAt)
 }
 

@@ -14,6 +14,7 @@ const answer = (writable: boolean): AgentAnswer => ({
   replayedAt: null,
   streaming: false,
   syncStates: {},
+  archivers: null,
 })
 
 const request = { id: 'r', from: 'n1', to: null, requestedAt: 0 as EpochMs }

@@ -1,0 +1,111 @@
+import { UsageError, asText, defineCommand } from '../command.ts'
+import { loadContextConfig } from '../context-config.ts'
+
+function parseWorkers(text: string): number {
+  const workers = Number(text)
+  if (!Number.isInteger(workers) || workers < 1 || workers > 64) throw new UsageError('a whole number from 1 to 64')
+  return workers
+}
+
+function parseAction(text: string): 'promote' | 'shutdown' {
+  if (text === 'promote' || text === 'shutdown') return text
+  throw new UsageError('promote or shutdown')
+}
+
+/** `16400=/srv/tablespace`, as often as there are tablespaces. */
+function parseTablespace(text: string, previous: unknown): ReadonlyMap<number, string> {
+  const match = /^(\d+)=(\/.*)$/.exec(text)
+  if (match === null) throw new UsageError('OID=DIRECTORY with an absolute directory')
+  const before = previous instanceof Map ? (previous as ReadonlyMap<number, string>) : []
+  return new Map([...before, [Number(match[1]), match[2] as string]])
+}
+
+/** `shared_buffers=128MB`, as often as wanted. */
+function parseParameter(text: string, previous: unknown): Readonly<Record<string, string>> {
+  const match = /^([A-Za-z_][\w.]*)=(.*)$/s.exec(text)
+  if (match === null) throw new UsageError('PARAMETER=VALUE')
+  return { ...(previous as Readonly<Record<string, string>> | undefined), [match[1] as string]: match[2] as string }
+}
+
+export const restoreCommand = defineCommand({
+  name: 'restore',
+  summary: 'restore the cluster, to any moment of the archive, into a directory',
+  description:
+    'Plans a restore from what the repository holds, shows the plan, then lays the backup out in an empty directory, every byte verified, and replays the archived WAL up to the target on a server that reaches nobody. It fails closed: when anything that the plan needs is missing or altered, the database is not opened. The running cluster is not touched. The restored copy stays isolated (no archiving, no replication, no network) until a person makes it a server. Without a target it goes to the end of the archive.',
+  options: {
+    to: { flag: '--to <directory>', about: 'an empty or absent directory for the data', parse: asText },
+    plan: { flag: '--plan', about: 'show the plan and do nothing' },
+    backup: {
+      flag: '--backup <id>',
+      about: 'start from this backup (default: the newest before the target)',
+      parse: asText,
+    },
+    targetTime: {
+      flag: '--target-time <moment>',
+      about: 'up to this moment, with its time zone: 2026-11-22 13:00:00.5+00',
+      parse: asText,
+    },
+    targetLsn: { flag: '--target-lsn <lsn>', about: 'up to this position: 0/3000148', parse: asText },
+    targetXid: { flag: '--target-xid <xid>', about: 'up to this transaction', parse: asText },
+    targetName: {
+      flag: '--target-name <name>',
+      about: 'up to this restore point (pg_create_restore_point)',
+      parse: asText,
+    },
+    latest: { flag: '--latest', about: 'up to the end of the archived WAL (the default)' },
+    immediate: { flag: '--immediate', about: 'up to the end of the backup itself' },
+    before: { flag: '--before', about: 'stop just before the time, position or transaction instead of after it' },
+    timeline: {
+      flag: '--timeline <id>',
+      about: 'the timeline to follow: a number, latest or current (default: latest)',
+      parse: asText,
+    },
+    action: {
+      flag: '--action <action>',
+      about: 'at the target: promote (open it, default) or shutdown (leave it stopped there)',
+      parse: parseAction,
+    },
+    repository: {
+      flag: '--repository <name>',
+      about: 'the repository to restore from (default: the first one)',
+      parse: asText,
+    },
+    tablespace: {
+      flag: '--tablespace <oid=directory>',
+      about: 'where a tablespace goes; may be given several times',
+      parse: parseTablespace,
+    },
+    set: {
+      flag: '--set <parameter=value>',
+      about: 'a PostgreSQL parameter for the copy, such as a smaller shared_buffers; may be given several times',
+      parse: parseParameter,
+    },
+    workers: {
+      flag: '--workers <n>',
+      about: 'threads that decrypt and write (default: one a core)',
+      parse: parseWorkers,
+    },
+  },
+  examples: [
+    { command: 'holdfast restore --plan', about: 'what it would take to restore everything' },
+    { command: 'holdfast restore --to /srv/restored', about: 'everything up to the end of the archive' },
+    {
+      command: "holdfast restore --to /srv/before --target-time '2026-11-22 13:00:00+00' --before",
+      about: 'as it was just before something went wrong',
+    },
+  ],
+  exits: {
+    ok: 'restored to the target (or the plan can be carried out)',
+    failed: 'not restored; the directory holds no database that could be opened by mistake',
+    notFound: 'there is no repository or no such backup',
+    refused: 'the directory is not empty, the key does not open the repository, or this is root',
+    busy: 'something that is needed is in use',
+    unreachable: 'the repository does not answer',
+    integrity: 'something the plan needs is missing or altered; nothing was opened',
+  },
+  run: async (context, options) => {
+    const { runRestoreCommand } = await import('../restore/run-restore-command.ts')
+    const { config } = await loadContextConfig(context)
+    return await runRestoreCommand(config, context, options)
+  },
+})
