@@ -1,6 +1,7 @@
 import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn, type Lsn, type TimelineId } from '../../wal/core/lsn.ts'
 import { fieldsOf, type Fields } from './json-fields.ts'
+import { Malformed } from './malformed.ts'
 
 /** What is known of a backup. The manifest has it encrypted, the commit in the clear; readers compare the two. */
 export interface BackupFacts {
@@ -62,6 +63,8 @@ export function factsToJson(facts: BackupFacts): Record<string, unknown> {
 /** Reads facts from parsed JSON. Throws {@link Malformed} naming the first field that is wrong. */
 export function factsFromJson(value: unknown, where: string): BackupFacts {
   const fields = fieldsOf(value, where)
+  if (fields.lsn('stopLsn') < fields.lsn('startLsn'))
+    throw new Malformed('altered', `${where}.stopLsn is before startLsn`)
   return {
     repositoryId: fields.text('repositoryId'),
     cluster: fields.text('cluster'),

@@ -108,6 +108,8 @@ export function decodePackTrailer(pack: Uint8Array): PackTrailer | undefined {
   const start = pack.length - packTrailerBytes
   if (start < packHeaderBytes + tagBytes || readAscii(pack, pack.length - 8, 8) !== trailerMagic) return undefined
   const view = viewOf(pack)
+  if (view.getUint32(start + 12, true) !== 0)
+    throw new Malformed('altered', 'reserved bytes of the trailer are not zero')
   return {
     indexOffset: view.getUint32(start, true),
     indexBytes: view.getUint32(start + 4, true),

@@ -681,6 +681,8 @@ Now recover, as the user that owns ${target}, with PostgreSQL ${major}:
   1. Add to ${join(target, 'postgresql.auto.conf')}:
        restore_command = 'cp "${walDirectory}/%f" "%p"'
        archive_mode = off
+       synchronous_standby_names = ''
+       listen_addresses = 'localhost'
      and, to stop at a point of your choice instead of the end, one of
        recovery_target_time = '2026-01-31 12:34:56+00'    (or recovery_target_lsn, _xid, _name)
        recovery_target_action = 'promote'
