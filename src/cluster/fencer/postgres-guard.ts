@@ -24,6 +24,8 @@ import { killServer, readProcess } from './server-processes.ts'
 
 /** How soon what was killed is looked for again. */
 const sweepMs = 5
+/** A timer takes 31 bits of milliseconds; a longer wait is taken in parts. */
+const longestWaitMs = 60_000
 
 const stopSignals = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const satisfies Record<
   StopMode,
@@ -145,7 +147,8 @@ export class PostgresGuard {
     if (this.#killAt !== null && now < this.#killAt) wakes.push(this.#killAt)
     if (this.#mustKill(now)) this.#kill(wakes)
     if (wakes.length === 0) return
-    this.#timer = setTimeout(() => this.tick(), Math.max(1, Math.min(...wakes) - this.#options.clock.monotonic()))
+    const waitMs = Math.min(...wakes) - this.#options.clock.monotonic()
+    this.#timer = setTimeout(() => this.tick(), Math.min(Math.max(1, waitMs), longestWaitMs))
   }
 
   async #launch(command: PostgresStart): Promise<{ readonly pid: number }> {
