@@ -88,6 +88,11 @@ export const postgresFaults = defineFaults({
     meaning: 'A server refused the user or the password, or has no pg_hba line for us.',
     hint: 'Check the password file and the pg_hba lines for this role and address.',
   },
+  'postgres-tls-failed': {
+    exitClass: 'refused',
+    meaning: 'A server has no TLS, or a certificate that is not valid for its address or not from the given authority.',
+    hint: 'Check the certificate of the server, its names and addresses, and the authority in the configuration.',
+  },
   'postgres-connection-lost': {
     exitClass: 'unreachable',
     meaning: 'A connection to a server ended while it was in use.',

@@ -17,12 +17,15 @@ export async function openReadWriteSql(
   for (const target of targets) {
     options.signal?.throwIfAborted()
     try {
-      const sql = await openSql(target, options)
+      await using stack = new AsyncDisposableStack()
+      const sql = stack.use(await openSql(target, options))
       const [row] = await sql.query<{ read_only: string }>(
         "select current_setting('transaction_read_only') as read_only",
       )
-      if (row?.read_only === 'off') return Object.assign(sql, { target })
-      await sql.close()
+      if (row?.read_only === 'off') {
+        stack.move()
+        return Object.assign(sql, { target })
+      }
       answers.push(`${describeTarget(target)} is read-only`)
     } catch (error) {
       options.signal?.throwIfAborted()

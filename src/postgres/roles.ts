@@ -3,17 +3,10 @@ import { quoteIdentifier, quoteLiteral } from './core/quoting.ts'
 import { scramVerifier } from './scram-verifier.ts'
 import type { Sql } from './sql.ts'
 
+const rights = 'NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS LOGIN REPLICATION'
+
 /** Makes the role that standbys and the archiver connect as, or gives the existing one exactly these rights. */
 export async function ensureReplicationRole(sql: Sql, name: string, password: Secret): Promise<void> {
-  await ensureRole(sql, name, password, 'NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS LOGIN REPLICATION')
-}
-
-/** Gives a role another password. */
-export async function setRolePassword(sql: Sql, name: string, password: Secret): Promise<void> {
-  await sql.query(`ALTER ROLE ${quoteIdentifier(name)} PASSWORD ${quoteLiteral(await scramVerifier(password))}`)
-}
-
-async function ensureRole(sql: Sql, name: string, password: Secret, rights: string): Promise<void> {
   const found = await sql.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name])
   const verb = found.length === 0 ? 'CREATE' : 'ALTER'
   const verifier = quoteLiteral(await scramVerifier(password))

@@ -19,7 +19,10 @@ function hmac(key: Uint8Array, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest()
 }
 
-/** The part of SASLprep that changes passwords people type: other blanks become blanks, compatible forms become one. */
+/** SASLprep (RFC 4013) for printable passwords: blanks become one kind, invisible marks go, compatible forms become one. */
 function prepare(password: string): string {
-  return password.replaceAll(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ').normalize('NFKC')
+  return password
+    .replaceAll(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ')
+    .replaceAll(/\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g, '')
+    .normalize('NFKC')
 }

@@ -100,6 +100,8 @@ export function sqlState(error: unknown): string | undefined {
 function tlsConfiguration(target: ConnectionTarget): ClientConfig['ssl'] {
   if (target.tls === undefined) return false
   return {
+    // Without a name of its own Node would compare the certificate with `localhost` when the host is an address.
+    host: target.host,
     rejectUnauthorized: target.tls.mode === 'verify-full',
     ...(target.tls.authority === undefined ? {} : { ca: target.tls.authority }),
     ...(target.tls.mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
@@ -117,12 +119,21 @@ function connectFault(target: ConnectionTarget, error: unknown): Fault {
   const state = error instanceof DatabaseError ? error.code : undefined
   const details = { host: target.host, port: target.port, user: target.user, sqlState: state ?? null }
   const refused = state?.startsWith('28') === true || state === '3D000' || message.includes('SASL')
-  const kind = refused ? 'postgres-authentication-failed' : 'postgres-unreachable'
+  const kind = refused
+    ? 'postgres-authentication-failed'
+    : target.tls !== undefined && isTlsError(error, message)
+      ? 'postgres-tls-failed'
+      : 'postgres-unreachable'
   return new Fault(postgresFaults[kind], `Cannot connect to PostgreSQL at ${where}: ${message}`, {
     details,
     cause: error,
     ...(state === '53300' ? { hint: 'All connections of the server are taken; raise max_connections.' } : {}),
   })
+}
+
+function isTlsError(error: unknown, message: string): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return /CERT|SIGNATURE|^ERR_(TLS|SSL)|^EPROTO$/.test(code ?? '') || message.includes('does not support SSL')
 }
 
 function queryFault(target: ConnectionTarget, error: unknown): Fault {

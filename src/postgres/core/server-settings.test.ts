@@ -40,8 +40,8 @@ test('a value in a connection string reads back', () => {
 
 test('what Holdfast owns comes after what the user set, each on a line of its own', () => {
   const lines = renderServerSettings({ ...settings, parameters: { work_mem: '64MB', autovacuum: false } }).split('\n')
-  assert.equal(lines[1], "work_mem = '64MB'")
-  assert.equal(lines[2], "autovacuum = 'off'")
+  assert.ok(lines.indexOf("work_mem = '64MB'") < lines.indexOf("port = '5432'"))
+  assert.ok(lines.includes("autovacuum = 'off'") && lines.includes("wal_sender_timeout = '10s'"))
   assert.ok(lines.includes("listen_addresses = '10.0.0.1,::1'"))
   assert.ok(lines.includes("wal_level = 'replica'"))
   assert.ok(lines.includes("restart_after_crash = 'off'"))
@@ -49,10 +49,15 @@ test('what Holdfast owns comes after what the user set, each on a line of its ow
   assert.equal(new Set(names).size, names.length)
 })
 
+test('a default gives way to what the user chose, in any spelling', () => {
+  const text = renderServerSettings({ ...settings, parameters: { WAL_Sender_Timeout: '1min' } })
+  assert.deepEqual(text.match(/^wal_sender_timeout = .*$/gm), ["wal_sender_timeout = '1min'"])
+})
+
 test('senders and slots grow with the cluster', () => {
   const senders = (memberCount: number): string | undefined =>
     /^max_wal_senders = '(\d+)'$/m.exec(renderServerSettings({ ...settings, memberCount }))?.[1]
-  assert.equal(senders(2), '10')
+  assert.equal(senders(5), '20')
   assert.equal(senders(7), '25')
 })
 

@@ -58,6 +58,12 @@ export interface ServerSettings {
 
 export type ParameterValue = string | number | boolean
 
+/** What Holdfast prefers to PostgreSQL's own defaults, where the user has not chosen otherwise. */
+const defaults: Readonly<Record<string, ParameterValue>> = {
+  wal_sender_timeout: '10s',
+  wal_receiver_timeout: '10s',
+}
+
 /** Parameters that decide about durability, identity, files or the parent process: only Holdfast may set them. */
 const ownedWithoutRendering = [
   'allow_in_place_tablespaces',
@@ -106,7 +112,10 @@ export function refusedParameters(
 /** The content of `holdfast.conf`. The user's parameters come first, so that they never win over Holdfast's. */
 export function renderServerSettings(settings: ServerSettings): string {
   const lines = ['# Written by Holdfast; changes are overwritten. Set parameters in holdfast.yaml.']
-  for (const [name, value] of Object.entries(settings.parameters ?? {})) lines.push(renderParameter(name, value))
+  const chosen = Object.fromEntries(
+    Object.entries(settings.parameters ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+  for (const [name, value] of Object.entries({ ...defaults, ...chosen })) lines.push(renderParameter(name, value))
   for (const [name, value] of Object.entries(ownedParameters(settings))) lines.push(renderParameter(name, value))
   return `${lines.join('\n')}\n`
 }
@@ -133,12 +142,13 @@ export function renderConninfo(upstream: Upstream): string {
 
 function renderParameter(name: string, value: ParameterValue): string {
   const text = typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)
-  return `${name.toLowerCase()} = ${quoteConfValue(text)}`
+  return `${name} = ${quoteConfValue(text)}`
 }
 
 function ownedParameters(settings: ServerSettings): Readonly<Record<string, ParameterValue>> {
-  // Each member needs a sender for its standby, one for a clone and one for an archiver; a few more for tools.
-  const connections = Math.max(10, settings.memberCount * 3 + 4)
+  // Each member needs a sender for its standby, one for a clone and one for an archiver; a few more for tools. A standby
+  // may not have fewer than its primary, so the number changes only for clusters of more than five.
+  const connections = Math.max(20, settings.memberCount * 3 + 4)
   return {
     port: settings.port,
     listen_addresses: settings.listenAddresses.join(','),
@@ -155,8 +165,6 @@ function ownedParameters(settings: ServerSettings): Readonly<Record<string, Para
     max_wal_senders: connections,
     max_replication_slots: connections,
     max_slot_wal_keep_size: settings.maxSlotWalKeepSize ?? '-1',
-    wal_sender_timeout: '5s',
-    wal_receiver_timeout: '5s',
     wal_receiver_status_interval: '1s',
     wal_retrieve_retry_interval: '100ms',
     hot_standby: true,

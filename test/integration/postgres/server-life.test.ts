@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { access, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, copyFile, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -7,6 +7,7 @@ import { isDataDirectory, writeServerConfiguration } from '../../../src/postgres
 import { postgresFaults } from '../../../src/postgres/faults.ts'
 import { initializeDataDirectory } from '../../../src/postgres/initialize.ts'
 import { readPostmasterPid, reloadServer, runningPostmaster } from '../../../src/postgres/postmaster.ts'
+import { ensureReplicationRole } from '../../../src/postgres/roles.ts'
 import { startServer } from '../../../src/postgres/server.ts'
 import { openSql, sqlState, withSql } from '../../../src/postgres/sql.ts'
 import { isFault } from '../../../src/std/fault.ts'
@@ -67,6 +68,51 @@ for (const installation of majors) {
       )
       const log = await readFile(server.logFile, 'utf8')
       assert.ok(!log.includes('replication secret'))
+    })
+
+    test('a password of any script opens the connection that it was set for', async () => {
+      await using sql = await server.sql()
+      await sql.query('SET synchronous_commit = local')
+      for (const text of ['pässwörd €', '\ufb01\u00a0x', '\u2168\u00ad', "'\\:"]) {
+        await ensureReplicationRole(sql, 'r ö"le', new Secret(text))
+        await using own = await openSql({ ...server.target, user: 'r ö"le', password: new Secret(text) })
+        assert.deepEqual(await own.query('SELECT current_user AS u'), [{ u: 'r ö"le' }])
+      }
+    })
+
+    test('TLS is used where it is asked for, and a certificate of another authority or address is refused', async () => {
+      for (const name of ['server.key', 'server.pem']) {
+        await copyFile(join(import.meta.dirname, 'tls', name), join(server.directory, name))
+        await chmod(join(server.directory, name), 0o600)
+      }
+      const tls = {
+        certificateFile: join(server.directory, 'server.pem'),
+        keyFile: join(server.directory, 'server.key'),
+      }
+      const plain = await openSql({ ...server.target, tls: { mode: 'require' } }).catch((error: unknown) => error)
+      fault(postgresFaults['postgres-tls-failed'])(plain)
+      await writeServerConfiguration(server.dataDirectory, { ...server.settings, tls })
+      await server.stop()
+      await server.start()
+      const authority = await readFile(join(import.meta.dirname, 'tls', 'authority.pem'), 'utf8')
+      const stranger = await readFile(join(import.meta.dirname, 'tls', 'stranger.pem'), 'utf8')
+      for (const options of [{ mode: 'require' }, { mode: 'verify-full', authority }] as const) {
+        await using sql = await openSql({ ...server.target, tls: options })
+        assert.deepEqual(await sql.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'), [{ ssl: true }])
+      }
+      for (const [host, given] of [
+        ['127.0.0.1', stranger],
+        ['127.0.0.1', undefined],
+        ['localhost', authority],
+      ] as const) {
+        await assert.rejects(
+          openSql({ ...server.target, host, tls: { mode: 'verify-full', authority: given } }),
+          fault(postgresFaults['postgres-tls-failed']),
+        )
+      }
+      await writeServerConfiguration(server.dataDirectory, server.settings)
+      await server.stop()
+      await server.start()
     })
 
     test('a reload brings changed settings into force', async () => {
