@@ -53,15 +53,20 @@ export async function writeHostBasedAuthentication(
   dataDirectory: string,
   rules: HostBasedAuthentication,
 ): Promise<void> {
-  const content = renderHostBasedAuthentication(rules)
-  const unusable = content.split('\n').find((line) => !isOneLine(line))
+  const names = [
+    rules.superuser,
+    rules.replicationUser,
+    ...rules.memberAddresses,
+    ...(rules.clients ?? []).flatMap(({ database, user, address }) => [database, user, address]),
+  ]
+  const unusable = names.find((name) => name === '' || !isOneLine(name))
   if (unusable !== undefined) {
     throw new Fault(
       postgresFaults['postgres-setting-refused'],
-      `Cannot write pg_hba.conf: a name or address has a control character: ${JSON.stringify(unusable)}`,
+      `Cannot write pg_hba.conf: ${JSON.stringify(unusable)} is no name or address`,
     )
   }
-  await writeFileDurably(join(dataDirectory, 'pg_hba.conf'), content)
+  await writeFileDurably(join(dataDirectory, 'pg_hba.conf'), renderHostBasedAuthentication(rules))
 }
 
 /** How a server begins when it is next started: as a standby, as a recovery from an archive, or as a primary. */
