@@ -5,6 +5,7 @@ import { backupCommand } from './commands/backup.ts'
 import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
+import { demoCommand } from './commands/demo.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
@@ -12,6 +13,7 @@ import { versionCommand } from './commands/version.ts'
 
 /** Every command, in the order in which help shows them. */
 export const commands: readonly (Command | CommandGroup)[] = [
+  demoCommand,
   agentCommand,
   statusCommand,
   switchoverCommand,

@@ -18,6 +18,8 @@ export interface UnprivilegedRun {
   readonly entry: string
   readonly arguments: readonly string[]
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Leave the scratch directory, and the copy of the program in it, where they are: something still runs from there. */
+  readonly keep?: boolean
   /** Called with the scratch directory that the child may write to, when the child has ended and before it is removed. */
   readonly collect?: (scratch: string) => Promise<void>
 }
@@ -52,7 +54,7 @@ export async function runUnprivileged(run: UnprivilegedRun): Promise<number> {
     await run.collect?.(scratch)
     return code
   } finally {
-    await rm(scratch, { recursive: true, force: true })
+    if (run.keep !== true) await rm(scratch, { recursive: true, force: true })
   }
 }
 

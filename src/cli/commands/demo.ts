@@ -1,4 +1,4 @@
-import { defineCommand, UsageError } from '../command.ts'
+import { asText, defineCommand, UsageError } from '../command.ts'
 
 function parseWhole(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -27,7 +27,7 @@ export const demoCommand = defineCommand({
       about: 'the PostgreSQL major version to use (default: the newest found)',
       parse: parseWhole(15, 18),
     },
-    report: { flag: '--report <directory>', about: 'where to write the report (default: here)', parse: String },
+    report: { flag: '--report <directory>', about: 'where to write the report (default: here)', parse: asText },
   },
   examples: [
     { command: 'holdfast demo', about: 'about a minute' },

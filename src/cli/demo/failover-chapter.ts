@@ -92,8 +92,9 @@ async function countLost(context: DemoContext, workload: Workload): Promise<numb
 
 /** The marks of a failover and the events of the agents that set them; the first one after the fault counts. */
 const marksByEvent: readonly (readonly [string, readonly string[]])[] = [
-  ['detected', ['postgres-exited', 'leader-absent']],
-  ['fenced', ['lease-released', 'fenced', 'leader-absent']],
+  ['detected', ['postgres-exited', 'freezing']],
+  ['fenced', ['lease-released', 'freezing']],
+  ['elected', ['acquired']],
   ['promoted', ['promoted']],
 ]
 

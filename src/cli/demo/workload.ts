@@ -83,7 +83,7 @@ async function write(writer: number, ledger: Ledger, signal: AbortSignal, option
 async function insert(sql: Sql, values: [number, number]): Promise<'acknowledged' | 'refused' | 'unknown'> {
   try {
     await sql.query(
-      `insert into ${workloadTable} (writer, seq, payload) values ($1, $2, repeat(md5($2::text), 8))`,
+      `insert into ${workloadTable} (writer, seq, payload) values ($1, $2::int, repeat(md5(($2::int)::text), 8))`,
       values,
     )
     return 'acknowledged'
