@@ -31,4 +31,14 @@ export const cliFaults = defineFaults({
     meaning: 'The file of the embedded coordinator does not exist, so no agent of this cluster has ever run here.',
     hint: 'Start `holdfast agent` on this machine, or correct coordinator.file.',
   },
+  'cli-directory-unusable': {
+    exitClass: 'usage',
+    meaning: 'A directory that the node needs could not be made.',
+    hint: 'Create the named directory and give it to the user Holdfast runs as; `holdfast check` looks at all of them.',
+  },
+  'cli-cluster-unreadable': {
+    exitClass: 'integrity',
+    meaning: 'An entry of the cluster in the coordinator cannot be understood.',
+    hint: 'Use a version of Holdfast at least as new as the agents; otherwise somebody else wrote into the coordinator.',
+  },
 })

@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { Config, RepositoryConfig } from '../config/schema.ts'
-import { readSecretFile } from '../config/secret-file.ts'
+import { readPublicKeyFile, readSecretFile } from '../config/secret-file.ts'
 import type { Coordinator } from '../coordinator/coordinator.ts'
 import type { KeyAccess } from '../repository/openpgp-keys.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -85,7 +85,7 @@ export async function openOrCreateRepository(
   }
   await using store = await openConfiguredStore(config, options.clock)
   const { passphrase } = await repositoryAccess(config)
-  const recipients = await Promise.all(config.recipientFiles.map((file) => readFile(file, 'utf8')))
+  const recipients = await Promise.all(config.recipientFiles.map(readPublicKeyFile))
   await createRepository(store, { passphrase, recipients, ...options }).catch((error: unknown) => {
     // Another node of the cluster was faster; its repository is as good.
     if (!isFault(error, repositoryFaults['repository-exists'])) throw error

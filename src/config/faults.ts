@@ -17,4 +17,9 @@ export const configFaults = defineFaults({
     meaning: 'A file that should hold a secret is missing, empty, unreadable, or readable by everyone.',
     hint: 'Make the file readable by the user Holdfast runs as and by nobody else: chmod 600 FILE.',
   },
+  'config-key-file-unusable': {
+    exitClass: 'usage',
+    meaning: 'A file that should hold an OpenPGP public key is missing or cannot be read.',
+    hint: 'Write it with `gpg --armor --export RECIPIENT`, and check repositories[].recipientFiles.',
+  },
 })

@@ -32,3 +32,14 @@ export async function readSecretFile(key: string, file: string): Promise<Secret>
     throw fail(code === 'ENOENT' ? 'it does not exist' : `it cannot be read (${code ?? String(error)})`, error)
   }
 }
+
+/** An armored public key from its file. Throws `config-key-file-unusable`. */
+export async function readPublicKeyFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+    const message = `Cannot read the public key ${file}: ${reason}`
+    throw new Fault(configFaults['config-key-file-unusable'], message, { cause: error, details: { file } })
+  }
+}

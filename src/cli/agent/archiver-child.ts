@@ -35,6 +35,17 @@ export async function keepArchiving(options: ArchiverChildOptions, signal: Abort
   }
 }
 
+const notHeardOfYet: ArchiverReport = {
+  state: 'connecting',
+  timeline: null,
+  serverLsn: null,
+  receivedLsn: null,
+  durableLsn: null,
+  tailAgeMs: 0,
+  gaps: [],
+  error: null,
+}
+
 interface ChildEnd {
   /** Whether it got as far as receiving WAL. */
   readonly streamed: boolean
@@ -48,6 +59,7 @@ function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<Ch
     // Its standard input ends when this process dies, and that ends it.
     const args = [program, 'archiver', '--config', configFile, '--repository', repository]
     const child = spawn(process.execPath, args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] })
+    options.onReport(notHeardOfYet)
     let streamed = false
     let lastError = ''
     let timer: NodeJS.Timeout | undefined

@@ -21,7 +21,7 @@ import { keepArchiving } from './archiver-child.ts'
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
   const { clock, signal, environment } = context
   if (process.getuid?.() === 0) throw new Fault(cliFaults['cli-runs-as-root'], 'Cannot run the agent: this is root')
-  await mkdir(config.node.stateDirectory, { recursive: true, mode: 0o700 })
+  await makeStateDirectory(config.node.stateDirectory)
   const log = openLog({ level: config.log.level }).with({ node: config.node.name })
   const archivers = new Map<string, ArchiverReport>()
   let agent: Agent | undefined
@@ -62,6 +62,16 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })
   await runAgent(options, { signal, onReady: (ready) => (agent = ready) })
   log.info('agent stopped')
+}
+
+async function makeStateDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause)
+    const message = `Cannot make the state directory ${directory}: ${reason}`
+    throw new Fault(cliFaults['cli-directory-unusable'], message, { cause, details: { directory } })
+  }
 }
 
 type ConfiguredOptions = Omit<AgentOptions, 'installation' | 'coordinator' | 'agentVersion' | 'clock' | 'log'>

@@ -5,7 +5,7 @@ import { withDeadline } from '../../std/deadline.ts'
 import type { Lsn } from '../../wal/core/lsn.ts'
 import type { AgentAnswer } from './core/status-report.ts'
 
-const patienceMs = 1500
+const patienceMs = 3000
 
 const position = z
   .number()
