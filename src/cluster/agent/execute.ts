@@ -1,5 +1,4 @@
 import { withSql } from '../../postgres/sql.ts'
-import type { MonotonicMs } from '../../std/clock.ts'
 import type { Command, InstantCommand, TaskCommand } from '../core/decision.ts'
 import type { Observation } from './observe.ts'
 import type { AgentContext } from './agent-context.ts'
@@ -7,6 +6,7 @@ import { bootstrapData } from './bootstrap-data.ts'
 import { acquireLease, claimInitialize, endSwitchover, publishState, recordHistory } from './coordinator-writes.ts'
 import { localTarget } from './local-target.ts'
 import { promoteServer } from './promote-server.ts'
+import { handOver, releaseLease } from './release-lease.ts'
 import { cloneLeader, rewindToLeader } from './rejoin-data.ts'
 import { startServerOfNode } from './start-server.ts'
 import { stopServer } from './stop-server.ts'
@@ -22,6 +22,7 @@ export function isTask(command: Command): command is TaskCommand {
     case 'start':
     case 'stop':
     case 'promote':
+    case 'hand-over':
     case 'switchover':
       return true
     default:
@@ -31,16 +32,14 @@ export function isTask(command: Command): command is TaskCommand {
 
 /** Does one quick command. */
 export async function executeInstant(context: AgentContext, command: InstantCommand): Promise<void> {
-  const { options, memory, configuration, prover, events, keeper } = context
+  const { options, memory, configuration, prover, events } = context
   switch (command.command) {
     case 'claim-initialize':
       return await claimInitialize(context)
     case 'acquire':
       return await acquireLease(context, command.state, command.stateRevision, command.founding)
     case 'release':
-      memory.yieldUntil = (options.clock.monotonic() + command.yieldMs) as MonotonicMs
-      events.note('lease-released', { because: command.because })
-      return await keeper.release()
+      return await releaseLease(context, command)
     case 'publish-state':
       return await publishState(context, command.state, command.stateRevision)
     case 'record-history':
@@ -114,10 +113,10 @@ export async function executeTask(
       if (data.status !== 'present') return
       return await promoteServer(context, { ...command, current: data.newestTimeline }, signal)
     }
-    case 'switchover': {
-      await switchOver(context, command, signal)
-      return
-    }
+    case 'hand-over':
+      return await handOver(context, command)
+    case 'switchover':
+      return await switchOver(context, command, signal)
     default:
       return command satisfies never
   }

@@ -78,6 +78,11 @@ export class LeaseKeeper {
     return (await this.#keepAlive(id)) && (await this.hold(id, term, sentAt))
   }
 
+  /** Tells a new fencer at once what the one before it knew. */
+  async rearm(): Promise<void> {
+    await this.#renewLeadership()
+  }
+
   /** Gives the leadership up: forgotten first, so that whatever happens to the call nobody here counts on it. */
   async release(): Promise<void> {
     const leadership = this.#leadership

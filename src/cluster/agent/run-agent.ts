@@ -80,7 +80,7 @@ async function runLocked(options: AgentOptions, run: RunAgentOptions): Promise<v
       onReplaced: () => {
         memory.forgetServer()
         events.note('fencer-replaced')
-        wakeup.wake()
+        void keeper.rearm().then(wakeup.wake, wakeup.wake)
       },
     }),
   )

@@ -13,7 +13,7 @@ import { removeUnusedReservations } from './reserve-timeline.ts'
 
 const pollMs = 10
 /** A server that recovers for longer goes on doing so; the cycles see it starting. */
-const patienceMs = 5000
+const patienceMs = 1000
 
 /**
  * Has the fencer start PostgreSQL and waits until it answers. A standby starts cut off from everybody: what it holds is

@@ -8,6 +8,7 @@ import type { AgentContext } from './agent-context.ts'
 import { endSwitchover, publishState } from './coordinator-writes.ts'
 import { localTarget } from './local-target.ts'
 import { readCluster } from './read-cluster.ts'
+import { releaseLease } from './release-lease.ts'
 import { stopServer } from './stop-server.ts'
 
 const patienceMs = 5000
@@ -23,7 +24,7 @@ export async function switchOver(
   order: { readonly to: string; readonly id: string; readonly revision: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const { options, keeper, memory, events } = context
+  const { options, events } = context
   // Taken out first: whatever becomes of it, it is tried once.
   await endSwitchover(context, order.revision)
   events.note('switchover-begun', { to: order.to, id: order.id })
@@ -38,10 +39,7 @@ export async function switchOver(
     // The record of the shutdown begins at the checkpoint's LSN; who is past it has all of it.
     if (state !== null && target?.flushLsn != null && target.flushLsn > checkpointLsn) {
       await publishState(context, { ...state, preferred: order.to }, cluster.state.revision)
-      memory.yieldUntil = (options.clock.monotonic() + yieldMs) as typeof memory.yieldUntil
-      await keeper.release()
-      events.note('lease-released', { because: `switchover to ${order.to}` })
-      return
+      return await releaseLease(context, { because: `switchover to ${order.to}`, yieldMs })
     }
     if (options.clock.monotonic() > end) {
       throw new Fault(

@@ -42,6 +42,9 @@ function proposals(view: View): readonly Proposal[] {
   const founded: FoundedView = { ...view, cluster, state, stateRevision: cluster.state.revision }
   const leader = cluster.leader.value
   if (leader === null) return [elect(founded)]
+  if (leader.term !== state.term) {
+    return [propose('HA-006', `the leader is of term ${leader.term}, the state of term ${state.term}`)]
+  }
   if (leader.node !== self.node) return [follow(founded, leader)]
   if (!holds || view.lease?.term !== leader.term) {
     return [propose('HA-031', `the lease of term ${leader.term} is held by an earlier life of this agent`, [], soonMs)]

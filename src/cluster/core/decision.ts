@@ -49,6 +49,8 @@ export type TaskCommand =
     }
   | { readonly command: 'stop'; readonly because: string }
   | { readonly command: 'promote'; readonly term: number; readonly timeline: number; readonly sync: SyncSet }
+  /** Stop a server that is no use, at once, and only then give up the lease. */
+  | { readonly command: 'hand-over'; readonly because: string; readonly yieldMs: number }
   | { readonly command: 'switchover'; readonly to: string; readonly id: string; readonly revision: number }
 
 export interface Upstream {

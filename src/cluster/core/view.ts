@@ -136,7 +136,7 @@ export interface SlotView {
   readonly active: boolean
 }
 
-export type TaskKind = 'bootstrap' | 'clone' | 'rewind' | 'start' | 'stop' | 'promote' | 'switchover'
+export type TaskKind = 'bootstrap' | 'clone' | 'rewind' | 'start' | 'stop' | 'promote' | 'hand-over' | 'switchover'
 
 export interface TaskView {
   readonly kind: TaskKind

@@ -6,7 +6,8 @@ import type { FoundedView, Proposal } from '../proposal.ts'
 const crashLimit = 3
 const crashWindowMs = 120_000
 const silentLimitMs = 10_000
-const startingLimitMs = 30_000
+/** How much longer than forecast a start may take before a standby takes over instead. */
+const startingGraceMs = 3000
 /** How long this node leaves the lease to the others after it has given it up. */
 export const yieldMs = 5000
 
@@ -33,13 +34,16 @@ export function serverDown(view: FoundedView): Proposal {
 export function serverMute(view: FoundedView): Proposal {
   const { server } = view
   const since = server.status === 'starting' || server.status === 'silent' ? server.since : view.now
-  const limit = server.status === 'starting' ? startingLimitMs : silentLimitMs
+  const limit = server.status === 'starting' ? startingLimitMs(view) : silentLimitMs
   const heir = heirOf(view)
   if (heir === null || ago(view, since) < limit) return propose('HA-064', `PostgreSQL is ${server.status}`, [], soonMs)
   return propose('HA-063', `PostgreSQL is ${server.status}; ${heir} can take over`, [
-    { command: 'release', because: `PostgreSQL is ${server.status}`, yieldMs },
-    { command: 'stop', because: 'it does not answer' },
+    { command: 'hand-over', because: `PostgreSQL is ${server.status}`, yieldMs },
   ])
+}
+
+function startingLimitMs({ data }: FoundedView): number {
+  return startingGraceMs + (data.status === 'present' && !data.clean ? forecastRestartMs(data.recoveryBytes) : 0)
 }
 
 function start(view: FoundedView, as: 'primary' | 'standby', text: string): Proposal {
