@@ -16,7 +16,7 @@ import { killServer, readProcess } from './server-processes.ts'
 /**
  * The agent's side of the fencer. Disposing detaches: fencer and PostgreSQL go on, the lease's deadline too, and the
  * next agent attaches with `ensureFencer`. Every method rejects with `fencer-unreachable` when the fencer does not
- * answer; when its connection ends unexpectedly the fencer has died, and {@link FencerClient.killOrphans} must be called.
+ * answer; {@link FencerClient.lost} tells when it cannot be relied on any more.
  */
 export interface FencerClient extends AsyncDisposable {
   readonly fencerPid: number
@@ -27,7 +27,10 @@ export interface FencerClient extends AsyncDisposable {
   /** The postmaster's process id while one is known to run. */
   readonly postmasterPid: number | undefined
 
-  /** Resolves when the connection ended although nobody detached or shut down: the fencer is gone. */
+  /**
+   * Resolves when the connection ended although nobody detached or shut down: the fencer is gone, or so frozen that it
+   * left a command without answer. {@link FencerClient.killOrphans} first, then `ensureFencer` for a new one.
+   */
   readonly lost: Promise<void>
 
   /** Calls `listener` for every event from now on, in order; returns what ends that. */
@@ -60,7 +63,7 @@ export interface FencerClient extends AsyncDisposable {
 
 /** A fencer answers from memory; one that takes this long is frozen. */
 const answerMs = 2000
-/** Opening the log file and running the program may wait for a disk. */
+/** Opening the log file and running the program may wait for a disk, and what is asked next waits for them. */
 const startMs = 30_000
 const sweepMs = 5
 
@@ -79,7 +82,7 @@ export function createFencerClient(connection: FencerConnection, clock: Clock): 
     using _ = connection.onEvent((event) => {
       if (event.type === 'exited') exited.resolve(event)
     })
-    await connection.ask({ command: 'stop', ...how }, answerMs)
+    await connection.ask({ command: 'stop', ...how }, startMs)
     if (!isRunning(connection.state)) return null
     const aborted = Promise.withResolvers<never>()
     const abort = (): void => aborted.reject(signal?.reason)
@@ -113,7 +116,7 @@ export function createFencerClient(connection: FencerConnection, clock: Clock): 
     },
     shutdown: async (how) => {
       leaving = true
-      await connection.ask({ command: 'shutdown', ...how }, answerMs)
+      await connection.ask({ command: 'shutdown', ...how }, startMs)
       await connection.closed
       while (isFencer(fencerPid, fencerStartTicks)) await clock.sleep(sweepMs)
     },

@@ -14,7 +14,10 @@ export interface FencerConnection {
   readonly state: FencerState
   /** Resolves when the conversation is over, whoever ended it. */
   readonly closed: Promise<void>
-  /** Gives back the result; rejects with the fencer's refusal or with `fencer-unreachable`. */
+  /**
+   * Gives back the result; rejects with the fencer's refusal or with `fencer-unreachable`. A fencer that does not answer
+   * in time would not act in time either, so the conversation is ended then.
+   */
   ask(command: FencerCommand, deadlineMs: number): Promise<unknown>
   onEvent(listener: (event: FencerEvent) => void): Disposable
   close(): void
@@ -22,6 +25,7 @@ export interface FencerConnection {
 
 /** A fencer that does not greet for as long as a lease lasts is no guard any more. */
 const helloMs = 5000
+const graceMs = 200
 
 interface PendingAnswer {
   readonly resolve: (result: unknown) => void
@@ -54,12 +58,12 @@ function converse(socket: Socket, socketPath: string): Promise<FencerConnection>
   const hello = Promise.withResolvers<FencerConnection>()
   const unreachable = (why: string): Fault =>
     new Fault(fencerFaults['fencer-unreachable'], `Cannot reach the fencer at ${socketPath}: ${why}`)
-  const late = setTimeout(() => fail(unreachable(`no answer within ${helloMs} ms`)), helloMs)
+  const clearHelloAlarm = setAlarm(helloMs, () => fail(unreachable(`no answer within ${helloMs} ms`)))
   let state: FencerState | undefined
   let lastId = 0
 
   function fail(fault: Fault): void {
-    clearTimeout(late)
+    clearHelloAlarm()
     hello.reject(fault)
     for (const answer of pending.values()) answer.reject(fault)
     pending.clear()
@@ -71,7 +75,7 @@ function converse(socket: Socket, socketPath: string): Promise<FencerConnection>
     if ('hello' in message) {
       if (message.hello === protocolVersion) hello.resolve(connection(message.pid))
       else fail(versionFault(message.hello, socketPath))
-      clearTimeout(late)
+      clearHelloAlarm()
     } else if ('event' in message) {
       for (const listener of listeners) listener(message.event)
     } else settle(message)
@@ -88,14 +92,13 @@ function converse(socket: Socket, socketPath: string): Promise<FencerConnection>
     if (socket.destroyed) return Promise.reject(unreachable('its connection has ended'))
     const id = (lastId += 1)
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        pending.delete(id)
-        reject(unreachable(`no answer to ${command.command} within ${deadlineMs} ms`))
-      }, deadlineMs)
+      const clearAlarm = setAlarm(deadlineMs, () =>
+        fail(unreachable(`no answer to ${command.command} within ${deadlineMs} ms`)),
+      )
       const settled =
         <Value>(settler: (value: Value) => void) =>
         (value: Value): void => {
-          clearTimeout(timer)
+          clearAlarm()
           settler(value)
         }
       pending.set(id, { resolve: settled(resolve), reject: settled(reject) })
@@ -127,6 +130,15 @@ function converse(socket: Socket, socketPath: string): Promise<FencerConnection>
   })
   socket.once('close', () => fail(unreachable('its connection has ended')))
   return hello.promise
+}
+
+/**
+ * Calls `act` after `ms` and a little more, unless the function given back is called. The little more is for an agent that
+ * was itself frozen: it finds the time over before it has read the answer that lies in its socket.
+ */
+function setAlarm(ms: number, act: () => void): () => void {
+  let timer = setTimeout(() => (timer = setTimeout(act, graceMs)), ms)
+  return () => clearTimeout(timer)
 }
 
 function refusal(reply: Extract<FencerReply, { refused: string }>): Fault {

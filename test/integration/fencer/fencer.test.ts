@@ -249,6 +249,7 @@ describe('fencer: L1, no primary beyond the end of its lease', () => {
     await fenced.start()
     process.kill(fenced.client.fencerPid, 'SIGSTOP')
     await assert.rejects(fenced.client.status(), isKind('fencer-unreachable'))
+    await fenced.client.lost
     await fenced.client.killOrphans()
     assert.deepEqual(fenced.processes(), [])
     assert.equal(readProcess(fenced.client.fencerPid), undefined)
