@@ -18,9 +18,13 @@ import type { ArchiveScene } from './archive-scene.ts'
 
 function startProgram(scene: ArchiveScene) {
   const program = join(import.meta.dirname, 'archive-program.ts')
-  const child = spawn(process.execPath, [program, String(scene.server.port), scene.repositoryRoot, scene.spoolDirectory], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    process.execPath,
+    [program, String(scene.server.port), scene.repositoryRoot, scene.spoolDirectory],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   const lines = createInterface({ input: child.stdout })
   const reports: ArchiverReport[] = []
   lines.on('line', (line) => reports.push(JSON.parse(line) as ArchiverReport))
@@ -51,7 +55,8 @@ test('an archiver killed again and again leaves no gap, no wrong byte and no cru
   }
   const lsn = await currentLsn(sql)
   const last = startProgram(scene)
-  while (!last.reports.some(({ durableLsn }) => durableLsn !== null && (parseLsn(durableLsn) ?? 0n) >= lsn)) await delay(20)
+  while (!last.reports.some(({ durableLsn }) => durableLsn !== null && (parseLsn(durableLsn) ?? 0n) >= lsn))
+    await delay(20)
   last.child.stdin.end()
   const [code] = await last.exited
   assert.equal(code, 0, 'it ends in order when whoever started it is gone')
@@ -72,5 +77,8 @@ async function compareTail({ repository, server }: ArchiveScene, end: Lsn): Prom
   const file = await readFile(join(server.dataDirectory, 'pg_wal', name))
   assert.equal(Buffer.compare(content.bytes, file.subarray(0, content.bytes.length)), 0)
   const { tails } = await walInventory(repository, cluster)
-  assert.ok(tails.every((tail) => tail.startLsn >= startLsn), 'the parts of finished segments are gone')
+  assert.ok(
+    tails.every((tail) => tail.startLsn >= startLsn),
+    'the parts of finished segments are gone',
+  )
 }
