@@ -55,7 +55,7 @@ export function createFileWriter(): FileWriter {
 
   async function append(data: Uint8Array): Promise<void> {
     const file = current!
-    for (let offset = 0; offset < data.length; ) {
+    for (let offset = 0; offset < data.length;) {
       const taken = Math.min(data.length - offset, file.batch.length - file.filledBytes)
       file.batch.set(data.subarray(offset, offset + taken), file.filledBytes)
       file.filledBytes += taken
@@ -104,7 +104,7 @@ export function createFileWriter(): FileWriter {
 async function writeBatch(file: OpenFile, batch: Buffer, position: number): Promise<void> {
   try {
     const handle = await (file.handle ??= open(file.path, 'wx', 0o600))
-    for (let offset = 0; offset < batch.length; ) {
+    for (let offset = 0; offset < batch.length;) {
       const { bytesWritten } = await handle.write(batch, offset, batch.length - offset, position + offset)
       offset += bytesWritten
     }

@@ -1,5 +1,5 @@
-import { isIP, type Socket } from 'node:net'
-import { checkServerIdentity, type ConnectionOptions } from 'node:tls'
+import type { Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
 import { Client, DatabaseError, type Connection } from 'pg'
 import { Fault } from '../../std/fault.ts'
 import { describeTarget, type ConnectionTarget } from '../connection-target.ts'
@@ -65,13 +65,7 @@ function tlsOptions(target: ConnectionTarget): ConnectionOptions | false {
   const { tls, host } = target
   if (tls === undefined || host.startsWith('/')) return false
   if (tls.mode === 'require') return { rejectUnauthorized: false }
-  return {
-    rejectUnauthorized: true,
-    ca: tls.authority,
-    ...(isIP(host) === 0
-      ? {}
-      : { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) }),
-  }
+  return { rejectUnauthorized: true, ca: tls.authority }
 }
 
 function exposedFault(target: ConnectionTarget): Fault {
@@ -81,31 +75,20 @@ function exposedFault(target: ConnectionTarget): Fault {
   )
 }
 
-const networkErrors = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOENT',
-  'EACCES',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-])
+/** The codes of OpenSSL's certificate checks and of Node's TLS. */
+const tlsErrors = /CERT|TLS|SSL|^UNABLE_TO_|^HOSTNAME_MISMATCH$|^INVALID_CA$|^EPROTO$/
 
 /** Says in the operator's words why a connection did not come about. */
 function connectFault(error: unknown, target: ConnectionTarget): unknown {
   if (error instanceof Fault || !(error instanceof Error)) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const message = `Cannot connect to ${describeTarget(target)} as ${target.user}: ${error.message || code}`
-  const details = { code, host: target.host, port: target.port, user: target.user }
-  if (code.startsWith('28')) {
+  const sqlState = error instanceof DatabaseError ? code : null
+  const details = { host: target.host, port: target.port, user: target.user, sqlState }
+  if (code.startsWith('28') || error.message.startsWith('SASL')) {
     return new Fault(postgresFaults['postgres-authentication-failed'], message, { details, cause: error })
   }
-  const isTls =
-    'host' in error ? code === 'ERR_TLS_CERT_ALTNAME_INVALID' : /CERT|TLS|SSL/.test(`${code}${error.message}`)
-  if (!networkErrors.has(code) && !(error instanceof DatabaseError) && isTls) {
+  if (!(error instanceof DatabaseError) && (tlsErrors.test(code) || error.message.includes('SSL'))) {
     return new Fault(replicationFaults['postgres-tls-failed'], message, { details, cause: error })
   }
   return new Fault(postgresFaults['postgres-unreachable'], message, { details, cause: error })
