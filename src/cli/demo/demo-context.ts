@@ -7,12 +7,16 @@ import { waitUntil } from '../../std/wait-until.ts'
 import type { CheckList } from './check-list.ts'
 import type { DemoCluster, DemoNode } from './demo-cluster.ts'
 
-/** What every chapter of the demo works with. */
-export interface DemoContext {
+/** A cluster and the means to wait for it; all that looking at it takes. */
+export interface ClusterAccess {
   readonly cluster: DemoCluster
-  readonly list: CheckList
   readonly clock: Clock
   readonly signal: AbortSignal
+}
+
+/** What every chapter of the demo works with. */
+export interface DemoContext extends ClusterAccess {
+  readonly list: CheckList
   readonly random: () => number
   /** Runs a shipped command on a node, as an operator would, with `--json`, and gives what it printed. */
   readonly command: (node: DemoNode, ...args: string[]) => Promise<unknown>
@@ -40,7 +44,7 @@ export function shippedCommand(
 
 /** Waits until `look` gives a value, asking the primary over a connection made for each look. */
 export function onPrimary<Value>(
-  context: DemoContext,
+  context: ClusterAccess,
   what: string,
   look: (sql: Sql, target: ConnectionTarget) => Promise<Value | undefined>,
 ): Promise<Value> {
@@ -62,7 +66,7 @@ export function onNode<Value>(node: DemoNode, look: (sql: Sql) => Promise<Value>
   return withSql(node.target, { connectTimeoutMs: 1000, statementTimeoutMs: 10_000 }, look)
 }
 
-export async function primaryNode(context: DemoContext): Promise<DemoNode> {
+export async function primaryNode(context: ClusterAccess): Promise<DemoNode> {
   const port = await onPrimary(context, 'a primary', async (_, target) => target.port)
   const node = context.cluster.nodes.find((candidate) => candidate.port === port)
   if (node === undefined) throw new Error(`the primary on port ${port} is none of our nodes`)
@@ -70,7 +74,7 @@ export async function primaryNode(context: DemoContext): Promise<DemoNode> {
 }
 
 /** Waits until the primary has two standbys that stream on their own slots and acknowledge commits. */
-export function waitRedundant(context: DemoContext): Promise<{ slots: string[]; states: string[] }> {
+export function waitRedundant(context: ClusterAccess): Promise<{ slots: string[]; states: string[] }> {
   return onPrimary(context, 'two standbys that stream', async (sql) => {
     const rows = await sql.query<{ slot_name: string; sync_state: string }>(
       `select s.slot_name, r.sync_state from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
