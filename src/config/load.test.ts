@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml'
 import { isFault } from '../std/fault.ts'
 import { configFaults } from './faults.ts'
 import { describeProblem, loadConfig, parseConfig } from './load.ts'
+import { exampleConfiguration } from './reference.ts'
 import { readSecretFile } from './secret-file.ts'
 import { asWritten } from './setting.ts'
 
@@ -62,6 +63,10 @@ describe('a valid configuration', () => {
       max_connections: '50',
     })
   })
+})
+
+test('the example of the reference page is valid', () => {
+  assert.deepEqual(problemsOf(exampleConfiguration), [])
 })
 
 test('all problems are reported at once, in file order, with line, value and expectation', () => {

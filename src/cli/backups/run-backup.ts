@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os'
 import { takeBackup } from '../../backup/take-backup.ts'
 import type { BackupResult } from '../../backup/take-backup.ts'
 import type { Config } from '../../config/schema.ts'
@@ -8,6 +9,8 @@ import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
 import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+
+const backupNiceness = 10
 
 const stageNames = {
   starting: 'waiting for a checkpoint',
@@ -28,6 +31,8 @@ export async function runBackup(
   },
 ): Promise<'ok' | 'degraded'> {
   const { clock, signal, output } = context
+  // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
+  setPriority(backupNiceness)
   const target = await localSuperuser(config)
   await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
   const line = openProgressLine(clock)

@@ -73,9 +73,18 @@ export async function runRestoreCommand(
         recovered: { stoppedAt: stoppedAt ?? null, elapsedMs },
       })
     } else {
-      const postgres = `${installation.binDirectory}/postgres`
+      const libraries = Object.entries(installation.environment).map(([name, value]) => `${name}=${value} `)
+      const postgres = `${libraries.join('')}${installation.tools.postgres}`
       output.print(
-        describeResult(planned, { directory, postgres, restored, stoppedAt, elapsedMs, action: options.action }),
+        describeResult(planned, {
+          superuser: config.postgres.superuser.name,
+          directory,
+          postgres,
+          restored,
+          stoppedAt,
+          elapsedMs,
+          action: options.action,
+        }),
       )
     }
     return 'ok'
@@ -150,6 +159,7 @@ function describeResult(
   result: {
     readonly directory: string
     readonly postgres: string
+    readonly superuser: string
     readonly restored: Restored
     readonly stoppedAt: string | undefined
     readonly elapsedMs: number
@@ -166,6 +176,8 @@ function describeResult(
       : `  it is stopped; it reaches nobody until you change its holdfast.conf. To look at it:`,
     ...(result.action === 'shutdown'
       ? []
-      : [`    ${result.postgres} -D ${directory}    then: psql -h ${directory} -p 5432`]),
+      : [
+          `    ${result.postgres} -D ${directory}    then: psql -h ${directory} -p 5432 -U ${result.superuser} postgres`,
+        ]),
   ].join('\n')
 }
