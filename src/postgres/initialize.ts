@@ -1,5 +1,4 @@
-import { access, constants, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, constants, mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { diskFault } from '../std/durable-file.ts'
 import { Fault, isFault } from '../std/fault.ts'
@@ -8,6 +7,7 @@ import { runProgram } from '../std/run-program.ts'
 import type { Secret } from '../std/secret.ts'
 import { isOneLine } from './core/quoting.ts'
 import { postgresFaults } from './faults.ts'
+import { handedFilePath, openNamelessFile } from './nameless-file.ts'
 import { programEnvironment } from './program-environment.ts'
 import type { Installation } from './installation.ts'
 
@@ -40,24 +40,20 @@ export async function initializeDataDirectory(
       { hint: 'Put a password of one line into the password file.' },
     )
   }
-  const scratch = await mkdtemp(join(tmpdir(), 'holdfast-initdb-'))
+  await using passwordFile = await openNamelessFile(`${password}\n`)
   try {
-    const passwordFile = join(scratch, 'password')
-    await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
-    await runInitdb(installation, dataDirectory, passwordFile, options)
+    await runInitdb(installation, dataDirectory, passwordFile.fd, options)
   } catch (error) {
     // initdb removes what it made when it fails by itself, and touches nothing that was there before.
     if (options.signal?.aborted === true || isFault(error, stdFaults['deadline-passed'])) await empty(dataDirectory)
     throw initializeFault(error, dataDirectory)
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
   }
 }
 
 async function runInitdb(
   installation: Installation,
   dataDirectory: string,
-  passwordFile: string,
+  passwordFile: number,
   options: InitializeOptions,
 ): Promise<void> {
   const locale =
@@ -67,7 +63,7 @@ async function runInitdb(
   const programArguments = [
     `--pgdata=${dataDirectory}`,
     `--username=${options.superuser}`,
-    `--pwfile=${passwordFile}`,
+    `--pwfile=${handedFilePath}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     '--data-checksums',
@@ -79,6 +75,7 @@ async function runInitdb(
       environment: programEnvironment(installation),
       workingDirectory: dirname(dataDirectory),
       deadlineMs: 300_000,
+      fileDescriptor: passwordFile,
       signal: options.signal,
     })
   try {

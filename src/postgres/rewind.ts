@@ -1,16 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Fault } from '../std/fault.ts'
 import { lastLines, runProgramToEnd } from '../std/run-program.ts'
 import { describeTarget } from './connection-target.ts'
 import type { ConnectionTarget } from './connection-target.ts'
+import { renderPassFileLine } from './core/pass-file.ts'
 import { quoteConninfoValue } from './core/quoting.ts'
 import { parseRewindOutput } from './core/rewind-output.ts'
 import type { RewindResult } from './core/rewind-output.ts'
 import { postgresFaults } from './faults.ts'
 import type { Installation } from './installation.ts'
-import { writePassFile } from './pass-file.ts'
+import { handedFilePath, openNamelessFile } from './nameless-file.ts'
 import { programEnvironment } from './program-environment.ts'
 import { requireStopped } from './server.ts'
 
@@ -42,46 +40,40 @@ export async function rewindDataDirectory(
     )
   }
   await requireStopped(dataDirectory)
-  const scratch = await mkdtemp(join(tmpdir(), 'holdfast-rewind-'))
-  try {
-    const passFile = join(scratch, 'pgpass')
-    await writePassFile(passFile, [
-      { entry: { host: '*', port: '*', database: '*', user: source.user }, password: source.password },
-    ])
-    const result = await runProgramToEnd(
-      pgRewind,
-      [
-        `--target-pgdata=${dataDirectory}`,
-        `--source-server=${sourceConninfo(source, passFile)}`,
-        ...(options.dryRun ? ['--dry-run'] : []),
-      ],
-      {
-        environment: programEnvironment(installation),
-        workingDirectory: dataDirectory,
-        deadlineMs: options.deadlineMs,
-        signal: options.signal,
-      },
-    )
-    const output = `${result.stdout}\n${result.stderr}`
-    const parsed = result.exitCode === 0 ? parseRewindOutput(output) : undefined
-    if (parsed !== undefined) return parsed
-    throw new Fault(
-      postgresFaults['postgres-rewind-failed'],
-      `Cannot rewind ${dataDirectory} to ${describeTarget(source)}: ${lastLines(output, 5)}`,
-      { details: { dataDirectory, exitCode: result.exitCode } },
-    )
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
-  }
+  const entry = { host: '*', port: '*', database: '*', user: source.user } as const
+  await using passFile = await openNamelessFile(renderPassFileLine(entry, source.password.reveal()))
+  const result = await runProgramToEnd(
+    pgRewind,
+    [
+      `--target-pgdata=${dataDirectory}`,
+      `--source-server=${sourceConninfo(source)}`,
+      ...(options.dryRun ? ['--dry-run'] : []),
+    ],
+    {
+      environment: programEnvironment(installation),
+      workingDirectory: dataDirectory,
+      deadlineMs: options.deadlineMs,
+      fileDescriptor: passFile.fd,
+      signal: options.signal,
+    },
+  )
+  const output = `${result.stdout}\n${result.stderr}`
+  const parsed = result.exitCode === 0 ? parseRewindOutput(output) : undefined
+  if (parsed !== undefined) return parsed
+  throw new Fault(
+    postgresFaults['postgres-rewind-failed'],
+    `Cannot rewind ${dataDirectory} to ${describeTarget(source)}: ${lastLines(output, 5)}`,
+    { details: { dataDirectory, exitCode: result.exitCode } },
+  )
 }
 
-function sourceConninfo(source: ConnectionTarget, passFile: string): string {
+function sourceConninfo(source: ConnectionTarget): string {
   const parts: Record<string, string> = {
     host: source.host,
     port: String(source.port),
     user: source.user,
     dbname: source.database,
-    passfile: passFile,
+    passfile: handedFilePath,
     connect_timeout: '5',
     sslmode: source.tls?.mode ?? 'prefer',
     application_name: 'holdfast rewind',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
 import { test } from 'node:test'
 import { isFault } from './fault.ts'
 import { stdFaults } from './faults.ts'
@@ -21,6 +22,12 @@ test('a program sees the environment it was given and nothing of ours', async ()
   } finally {
     delete process.env['PGHOST']
   }
+})
+
+test('an open file is handed over, from its beginning and without its name', async () => {
+  await using file = await open(import.meta.filename)
+  const { stdout } = await shell('head -n 1 /dev/fd/3', { fileDescriptor: file.fd })
+  assert.equal(stdout, "import assert from 'node:assert/strict'\n")
 })
 
 test('a failure carries the exit code and the last lines', async () => {

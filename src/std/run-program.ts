@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { Fault } from './fault.ts'
 import { stdFaults } from './faults.ts'
 
@@ -17,6 +18,8 @@ export interface ProgramOptions {
   readonly environment: Readonly<Record<string, string>>
   readonly workingDirectory?: string | undefined
   readonly deadlineMs: number
+  /** An open file that the program finds as `/dev/fd/3`: the way to hand over a secret that no path leads to. */
+  readonly fileDescriptor?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -33,7 +36,7 @@ export async function runProgramToEnd(
   const child = spawn(program, programArguments, {
     env: { ...options.environment },
     cwd: options.workingDirectory ?? '/',
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', options.fileDescriptor ?? 'ignore'],
   })
   const stdout = collectTail(child.stdout)
   const stderr = collectTail(child.stderr)
@@ -102,10 +105,10 @@ function ended(
   })
 }
 
-function collectTail(stream: NodeJS.ReadableStream): () => string {
+function collectTail(stream: Readable | null): () => string {
   let chunks: Buffer[] = []
   let sizeBytes = 0
-  stream.on('data', (chunk: Buffer) => {
+  stream?.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
     sizeBytes += chunk.length
     if (sizeBytes > 2 * keptBytes) {
