@@ -50,6 +50,7 @@ export async function beginBackup(
   const backup = `${beganAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`
   const session = { format: formatVersion, repositoryId, cluster, backup, kind, parent, beganAt }
   await storeOnce(store, sessionObject(cluster, backup), encodeCheckedJson(session), options)
+  const stored = new Map<string, PackReference>()
   let commitBegun = false
   return {
     cluster,
@@ -57,9 +58,12 @@ export async function beginBackup(
     packObject: (number) => packObject(cluster, backup, number),
     putPack: async (pack, storeOptions) => {
       await storeOnce(store, pack.objectKey, pack.bytes, storeOptions)
-      return { key: pack.objectKey, sha256: pack.sha256, sizeBytes: pack.sizeBytes }
+      const reference = { key: pack.objectKey, sha256: pack.sha256, sizeBytes: pack.sizeBytes }
+      stored.set(reference.key, reference)
+      return reference
     },
     commit: async ({ facts: found, ...content }, storeOptions) => {
+      assertStored(found.packs, stored, parent === null ? '' : packsPrefix(cluster, backup))
       const fileCount = content.files.length
       const facts: BackupFacts = { ...found, repositoryId, cluster, backup, kind, parent, fileCount }
       const sealed = sealManifest(keyring, { ...content, facts })
@@ -81,5 +85,19 @@ export async function beginBackup(
       for (const key of packs) await store.delete(key, storeOptions)
       await store.delete(sessionObject(cluster, backup), storeOptions)
     },
+  }
+}
+
+/** A backup must not name a pack that is not durable: all of a full backup's, and an incremental's own, went by here. */
+function assertStored(
+  packs: readonly PackReference[],
+  stored: ReadonlyMap<string, PackReference>,
+  ownPrefix: string,
+): void {
+  for (const pack of packs) {
+    if (!pack.key.startsWith(ownPrefix)) continue
+    const found = stored.get(pack.key)
+    const same = found?.sha256 === pack.sha256 && found.sizeBytes === pack.sizeBytes
+    if (!same) throw new Error(`the backup names a pack that was not stored: ${pack.key}`)
   }
 }

@@ -6,7 +6,7 @@ import { clusterObject } from './core/object-names.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
 import { assertClusterName, type Repository } from './repository.ts'
-import { readIfStored, readStored } from './stored-objects.ts'
+import { readStored } from './stored-objects.ts'
 
 /** What a PostgreSQL cluster is from initdb to its end; two with the same name must never mix in a repository. */
 export interface ClusterIdentity {
@@ -40,17 +40,6 @@ export async function claimCluster(
     `Cannot use the name ${cluster} for the cluster ${systemIdentifier}: in this repository it belongs to the cluster ${present.systemIdentifier}`,
     { details: { cluster, systemIdentifier: String(systemIdentifier), owner: String(present.systemIdentifier) } },
   )
-}
-
-/** Which PostgreSQL cluster a name belongs to; undefined when nothing was stored under it yet. */
-export async function readClusterIdentity(
-  repository: Repository,
-  cluster: string,
-  options: StoreOptions = {},
-): Promise<ClusterIdentity | undefined> {
-  assertClusterName(cluster)
-  const bytes = await readIfStored(repository.store, clusterObject(cluster), options)
-  return bytes === undefined ? undefined : decodeIdentity(repository, cluster, bytes)
 }
 
 function decodeIdentity(repository: Repository, cluster: string, bytes: Uint8Array): ClusterIdentity {

@@ -111,10 +111,16 @@ function readRecord(
   return plain
 }
 
-function decompress(entry: RecordEntry, body: Uint8Array): Uint8Array {
+/** The plain content, or undefined when the body is not what zstd writes. */
+function decompress(entry: RecordEntry, body: Uint8Array): Uint8Array | undefined {
   if (entry.codec === 'none') return body
-  return zstdDecompressSync(body, {
-    chunkSize: Math.max(64, entry.rawBytes),
-    maxOutputLength: Math.max(1, entry.rawBytes),
-  })
+  try {
+    return zstdDecompressSync(body, {
+      // An output buffer that holds everything saves zlib from collecting pieces.
+      chunkSize: Math.max(64, entry.rawBytes),
+      maxOutputLength: Math.max(1, entry.rawBytes),
+    })
+  } catch {
+    return undefined
+  }
 }

@@ -36,6 +36,8 @@ export async function putWalSegment(
 ): Promise<'created' | 'identical'> {
   const { cluster, name, bytes } = segment
   assertSegmentName(name)
+  // The size of segments is a power of two; a part of one under its name would pass for the whole.
+  if (!Number.isInteger(Math.log2(bytes.length))) throw new Error(`${bytes.length} bytes are no whole WAL segment`)
   const startLsn = segmentStart(name, bytes.length)
   return putWal(
     repository,

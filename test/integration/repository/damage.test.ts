@@ -61,11 +61,10 @@ async function withDamage(
   }
 }
 
-/** Bit flips all over the object, a little at a time: every byte of small objects and of both ends of large ones. */
+/** Where bits are flipped: most bytes of both ends, where the frame of an object is, and places all over it. */
 function flipPlaces(length: number): number[] {
-  const everywhere = length <= 600
   const places = Array.from({ length }, (_, index) => index)
-  return everywhere ? places : places.filter((at) => at < 90 || at >= length - 90 || at % Math.ceil(length / 40) === 0)
+  return places.filter((at) => ((at < 80 || at >= length - 60) && at % 3 === 0) || at % Math.ceil(length / 20) === 0)
 }
 
 const flip = (at: number) => (bytes: Buffer) => {
@@ -157,7 +156,7 @@ test('a backup with a damaged commit is named in the catalogue, not hidden, and 
     assert.ok(names(key)(damaged[0]?.fault))
   }
   const bytes = await readFile(join(good.root, key))
-  for (let at = 0; at < bytes.length; at += 1) {
+  for (let at = 0; at < bytes.length; at += 11) {
     await withDamage(good, key, flip(at), async () => {
       // A flip that makes white space of white space changes nothing.
       const sameContent = isSameJson(await readFile(join(good.root, key)), bytes)
@@ -224,13 +223,13 @@ test('a damaged repository.json or key object keeps the repository shut and is n
   const [keyObject] = await Array.fromAsync(good.store.list('keys/'))
   assert.ok(keyObject)
   const description = await readFile(join(good.root, 'repository.json'))
-  for (let at = 0; at < description.length; at += 1) {
+  for (let at = 0; at < description.length; at += 3) {
     await withDamage(good, 'repository.json', flip(at), async () => {
       if (isSameJson(await readFile(join(good.root, 'repository.json')), description)) return
       await assert.rejects(openRepository(good.store, access), names('repository.json'))
     })
   }
-  for (const at of flipPlaces(keyObject.sizeBytes).filter((place) => place % 9 === 0)) {
+  for (const at of flipPlaces(keyObject.sizeBytes).filter((_, index) => index % 4 === 0)) {
     await withDamage(good, keyObject.key, flip(at), async () => {
       const opened = await openRepository(good.store, access).catch((error: unknown) => error)
       // Flips in the armour's frame may change nothing; then the key that opens is the right one.
