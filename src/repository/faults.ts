@@ -5,7 +5,7 @@ export const repositoryFaults = defineFaults({
   'repository-not-found': {
     exitClass: 'notFound',
     meaning: 'The store holds no repository: there is no repository.json.',
-    hint: 'Check the configured place; `holdfast repository create` makes a new repository there.',
+    hint: 'Check the configured place; `holdfast backup` and the agent make a repository where the place is empty.',
   },
   'repository-exists': {
     exitClass: 'refused',
@@ -35,12 +35,12 @@ export const repositoryFaults = defineFaults({
   'repository-object-missing': {
     exitClass: 'integrity',
     meaning: 'An object that a backup needs is not in the store.',
-    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast check` lists what is affected.',
+    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast backups --verify` lists what is affected.',
   },
   'repository-object-damaged': {
     exitClass: 'integrity',
     meaning: 'An object is truncated, altered, or not the one that belongs under its name. Nothing of it was used.',
-    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast check` lists what is affected.',
+    hint: 'Copy the named object back from another copy of the repository, or use another backup; `holdfast backups --verify` lists what is affected.',
   },
   'repository-object-conflict': {
     exitClass: 'refused',

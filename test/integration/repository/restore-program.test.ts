@@ -158,3 +158,16 @@ async function damage(path: string, kind: 'altered' | 'truncated' | 'missing'): 
   bytes[middle] = (bytes[middle] ?? 0) ^ 1
   return writeFile(path, bytes)
 }
+
+test('it needs nothing but Node.js, and its types are right although no build looks at it', async () => {
+  const program = new URL('../../../src/repository/restore-kit/restore.mjs', import.meta.url).pathname
+  const imported = [...(await readFile(program, 'utf8')).matchAll(/^import .* from '(.*)'$|import\('(.*?)'\)/gm)]
+  assert.ok(imported.length > 5)
+  for (const [line, from = '', type = ''] of imported) assert.match(from || type, /^node:/, line)
+  const root = new URL('../../../', import.meta.url).pathname
+  const options = '--noEmit --allowJs --checkJs --strict --target esnext --module nodenext --types node --skipLibCheck'
+  const args = [join(root, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', ...options.split(' '), program]
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  assert.deepEqual([status, output], [0, ''])
+})
