@@ -141,11 +141,13 @@ export async function prepareCliCluster(directory: string, names: readonly strin
         const document = JSON.parse(stdout) as Document
         return wanted(document) ? document : undefined
       }
-      return await waitUntil(`what is wanted of ${command}`, look, { clock: systemClock, timeoutMs: 60_000 }).catch(
-        (error: unknown) => {
-          throw new Error(`${command} last printed ${last}`, { cause: error })
-        },
-      )
+      return await waitUntil(`what is wanted of ${command}`, look, {
+        clock: systemClock,
+        timeoutMs: 120_000,
+        everyMs: 250,
+      }).catch((error: unknown) => {
+        throw new Error(`${command} last printed ${last}`, { cause: error })
+      })
     },
     withPrimary: async (work) => {
       const targets = nodes.map(({ port }) => ({
