@@ -77,9 +77,10 @@ function usageFault(error: CommanderError, complaint: string): Fault {
   return new Fault(cliFaults['cli-usage'], `Cannot read the command line: ${said.replaceAll(/\s*\n\s*/g, ' ')}`)
 }
 
-/** After Ctrl-C whatever a command throws is its way of stopping, unless it is a fault with more to say. */
-function interruption(signal: AbortSignal, thrown: unknown): unknown {
-  if (thrown instanceof Fault) return thrown
-  if (signal.reason instanceof Fault) return signal.reason
-  return new Fault(stdFaults.interrupted, 'Cannot finish: interrupted', { cause: thrown })
+/** After Ctrl-C whatever a command throws is its way of stopping; a fault may still say what that left behind. */
+function interruption(signal: AbortSignal, thrown: unknown): Fault {
+  const reason: unknown = signal.reason
+  if (reason instanceof Fault && (thrown === reason || !(thrown instanceof Fault))) return reason
+  const message = reason instanceof Fault ? reason.message : 'Cannot finish: interrupted'
+  return new Fault(stdFaults.interrupted, message, { cause: thrown })
 }
