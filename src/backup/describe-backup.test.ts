@@ -27,10 +27,7 @@ const backup: CopiedBackup = {
     listing: {
       directories: ['pg_tblspc', 'pg_tblspc/16400', 'pg_tblspc/16500'].map((path) => ({ path, mode: 0o700 })),
       files: [],
-      tablespaces: [
-        { oid: 16400, location: '/early' },
-        { oid: 16500, location: '/late' },
-      ],
+      linkedTablespaces: [16400, 16500],
       skipped: ['link'],
     },
     files: [early, late, file('global/pg_control')],
@@ -49,7 +46,7 @@ const backup: CopiedBackup = {
     timeline: 1 as TimelineId,
     from: 'primary',
     backupLabel: 'label',
-    tablespaceMap: '16400 /early\n',
+    tablespaceMap: '16300 /dropped\n16400 /early\n',
   },
   startedAt: 1 as EpochMs,
   stoppedAt: 2 as EpochMs,
@@ -61,7 +58,10 @@ test('a tablespace made after the backup began is left out, since replay makes i
     content.files.map(({ path }) => path),
     ['pg_tblspc', 'pg_tblspc/16400', early.path, 'global/pg_control'],
   )
-  assert.deepEqual(content.tablespaces, [{ oid: 16400, location: '/early' }])
+  assert.deepEqual(content.tablespaces, [
+    { oid: 16300, location: '/dropped' },
+    { oid: 16400, location: '/early' },
+  ])
   assert.equal(content.facts.dataBytes, 2 * 8192)
 })
 

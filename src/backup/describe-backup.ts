@@ -1,8 +1,9 @@
 import type { BackupContent } from '../repository/backup-session.ts'
+import type { Tablespace } from '../repository/core/manifest.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { CopiedDirectory } from './copy-data-directory.ts'
 import { totalBytes } from './core/assemble-files.ts'
-import { mappedTablespaces, tablespaceOf } from './core/tablespace-map.ts'
+import { parseTablespaceMap, tablespaceOf } from './core/tablespace-map.ts'
 import { pageBytes } from './page/checksum-page.ts'
 import type { ServerFacts, StoppedBackup } from './server-session.ts'
 
@@ -25,7 +26,8 @@ export function describeBackup(
   options: { readonly node?: string | undefined; readonly label?: string | undefined },
 ): { readonly content: BackupContent; readonly tornPages: number } {
   const { startLsn, stopLsn, timeline, from } = stopped
-  const kept = keptByTablespace(copied, stopped.tablespaceMap)
+  const tablespaces = parseTablespaceMap(stopped.tablespaceMap)
+  const kept = withoutLaterTablespaces(copied, tablespaces)
   const directories = copied.listing.directories.filter(({ path }) => kept(path))
   const files = [
     ...directories.map(({ path, mode }) => ({ kind: 'directory', path, mode }) as const),
@@ -54,16 +56,19 @@ export function describeBackup(
     },
     backupLabel: stopped.backupLabel,
     tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
-    tablespaces: copied.listing.tablespaces.filter(({ oid }) => kept(`pg_tblspc/${oid}`)),
+    tablespaces,
     files,
   }
   return { content, tornPages: suspects.length - damaged.length }
 }
 
 /** Leaves out linked tablespaces that were created after the backup began: replay makes them. */
-function keptByTablespace(copied: CopiedDirectory, tablespaceMap: string): (path: string) => boolean {
-  const mapped = mappedTablespaces(tablespaceMap)
-  const later = new Set(copied.listing.tablespaces.map(({ oid }) => oid).filter((oid) => !mapped.has(oid)))
+function withoutLaterTablespaces(
+  copied: CopiedDirectory,
+  tablespaces: readonly Tablespace[],
+): (path: string) => boolean {
+  const present = new Set(tablespaces.map(({ oid }) => oid))
+  const later = new Set(copied.listing.linkedTablespaces.filter((oid) => !present.has(oid)))
   return (path) => {
     const oid = tablespaceOf(path)
     return oid === undefined || !later.has(oid)

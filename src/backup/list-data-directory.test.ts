@@ -55,7 +55,7 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
     ]),
   )
   assert.deepEqual(listing.skipped, ['linked.conf', 'odd\uFFFD'])
-  assert.deepEqual(listing.tablespaces, [{ oid: 16400, location: join(root, 'space') }])
+  assert.deepEqual(listing.linkedTablespaces, [16400])
   assert.equal(listing.files[0]?.sizeBytes, 'PG_VERSION'.length)
 })
 

@@ -12,15 +12,10 @@ export interface DataDirectoryListing {
   readonly directories: readonly ListedDirectory[]
   /** In the order to copy them; `global/pg_control` is not among them. */
   readonly files: readonly ListedFile[]
-  /** The tablespaces that are linked to another place. */
-  readonly tablespaces: readonly LinkedTablespace[]
+  /** The tablespaces, by oid, that are linked to another place, as opposed to made in place. */
+  readonly linkedTablespaces: readonly number[]
   /** What a backup cannot hold: symbolic links other than of tablespaces, sockets, devices, names that are not UTF-8. */
   readonly skipped: readonly string[]
-}
-
-export interface LinkedTablespace {
-  readonly oid: number
-  readonly location: string
 }
 
 export interface ListedDirectory {
@@ -41,7 +36,7 @@ export async function listDataDirectory(
   tablespaceDirectory: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<DataDirectoryListing> {
-  const found: Found = { directories: [], files: [], tablespaces: [], skipped: [] }
+  const found: Found = { directories: [], files: [], linkedTablespaces: [], skipped: [] }
   await walk({ dataDirectory, tablespaceDirectory, signal: options.signal, found }, '')
   const keep = unloggedFilter(found.files.map((file) => file.path))
   const files = found.files.filter((file) => file.path !== controlFilePath && keep(file.path))
@@ -51,7 +46,7 @@ export async function listDataDirectory(
 interface Found {
   readonly directories: ListedDirectory[]
   readonly files: ListedFile[]
-  readonly tablespaces: LinkedTablespace[]
+  readonly linkedTablespaces: number[]
   readonly skipped: string[]
 }
 
@@ -71,7 +66,8 @@ async function walk(context: Walk, directory: string): Promise<void> {
     // A name that is not UTF-8 cannot be opened by what readdir made of it.
     if (path.includes('\uFFFD')) context.found.skipped.push(path)
     else if (stats === undefined) await refuseDanglingTablespace(context, path)
-    else if (stats.isDirectory()) await visitDirectory(context, path, stats)
+    else if (stats.isDirectory())
+      await visitDirectory(context, path, { mode: stats.mode, isLink: entry.isSymbolicLink() })
     else if (stats.isFile()) visitFile(context, path, stats)
     else context.found.skipped.push(path)
   }
@@ -83,11 +79,17 @@ function statOf(context: Walk, path: string): Promise<Stats> {
   return path === 'pg_wal' || isTablespace(path) ? stat(full) : lstat(full)
 }
 
-async function visitDirectory(context: Walk, path: string, stats: Stats): Promise<void> {
+async function visitDirectory(
+  context: Walk,
+  path: string,
+  { mode, isLink }: { readonly mode: number; readonly isLink: boolean },
+): Promise<void> {
   const rule = directoryRule(path)
   if (rule === 'exclude' || isForeignInTablespace(path, context.tablespaceDirectory)) return
-  context.found.directories.push({ path, mode: stats.mode & 0o7777 })
-  if (isTablespace(path)) await noteTablespace(context, path)
+  context.found.directories.push({ path, mode: mode & 0o7777 })
+  // Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note.
+  const tablespace = isLink && isTablespace(path) ? tablespaceOf(path) : undefined
+  if (tablespace !== undefined) context.found.linkedTablespaces.push(tablespace)
   if (rule === 'keep') await walk(context, path)
 }
 
@@ -98,15 +100,6 @@ function visitFile(context: Walk, path: string, stats: Stats): void {
 
 function isTablespace(path: string): boolean {
   return /^pg_tblspc\/[^/]+$/.test(path)
-}
-
-/** Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note. */
-async function noteTablespace(context: Walk, path: string): Promise<void> {
-  const oid = tablespaceOf(path)
-  const full = join(context.dataDirectory, path)
-  const isLink = (await unlessGone(lstat(full)))?.isSymbolicLink() === true
-  const location = isLink ? await unlessGone(readlink(full)) : undefined
-  if (oid !== undefined && location !== undefined) context.found.tablespaces.push({ oid, location })
 }
 
 /** A tablespace whose place is not there, for want of a mount perhaps, must not silently be missing in the backup. */

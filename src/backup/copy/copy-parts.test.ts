@@ -53,7 +53,10 @@ test('copies everything once, into packs that open, with several threads', async
     }),
   )
   assert.equal(packCount, packs.length)
-  assert.deepEqual(packs.map((pack) => pack.number).toSorted((a, b) => a - b), [...packs.keys()])
+  assert.deepEqual(
+    packs.map((pack) => pack.number).toSorted((a, b) => a - b),
+    [...packs.keys()],
+  )
   const opened = new Map(packs.map((pack) => [pack.number, openPack(keyring, pack.objectKey, pack.bytes)]))
   assert.equal(copied.length, files.length)
   for (const { file, records } of copied) {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mappedTablespaces, tablespaceOf } from './tablespace-map.ts'
+import { parseTablespaceMap, tablespaceOf } from './tablespace-map.ts'
 
-test('reads oids, whatever the paths are', () => {
-  assert.deepEqual([...mappedTablespaces('16400 /srv/fast\n16401 /srv/a b/\\\n99 tricky\n')], [16400, 16401])
-  assert.deepEqual([...mappedTablespaces('')], [])
+test('reads oids and places, whatever characters a path has', () => {
+  assert.deepEqual(parseTablespaceMap('16400 /srv/fast\n16401 /srv/a b/\\\n99 tricky\\\\\n16402 /x\n'), [
+    { oid: 16400, location: '/srv/fast' },
+    { oid: 16401, location: '/srv/a b/\n99 tricky\\' },
+    { oid: 16402, location: '/x' },
+  ])
+  assert.deepEqual(parseTablespaceMap(''), [])
 })
 
 test('knows to which tablespace a path belongs', () => {

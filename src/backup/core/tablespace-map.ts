@@ -1,11 +1,17 @@
+import type { Tablespace } from '../../repository/core/manifest.ts'
+
 /**
- * The tablespaces that `tablespace_map` has: those there were when the backup began. One created later is made by
- * replay, which fails when its place is taken, so its files must not be in the backup. Each line is an oid, a space and
- * a path, in which line breaks and backslashes are escaped by a backslash.
+ * The tablespaces that `tablespace_map` has: those there were when the backup began, whether or not they were dropped
+ * since. One created later is made by replay, which fails when its place is taken, so its files must not be in the
+ * backup. A line is an oid, a space and a path; a backslash in it makes the next character, a line break too, part of
+ * the path (`read_tablespace_map`, `src/backend/access/transam/xlogrecovery.c`).
  */
-export function mappedTablespaces(tablespaceMap: string): ReadonlySet<number> {
-  const lines = tablespaceMap.replaceAll(/\\[\s\S]/g, '').split('\n')
-  return new Set(lines.flatMap((line) => /^(\d+) /.exec(line)?.[1] ?? []).map(Number))
+export function parseTablespaceMap(tablespaceMap: string): Tablespace[] {
+  const lines = tablespaceMap.matchAll(/^(\d+) ((?:\\[\s\S]|[^\\\r\n])*)$/gm)
+  return [...lines].map(([, oid, escaped = '']) => ({
+    oid: Number(oid),
+    location: escaped.replaceAll(/\\([\s\S])/g, '$1'),
+  }))
 }
 
 /** The tablespace whose files are below `pg_tblspc/<oid>`, undefined for any other path. */

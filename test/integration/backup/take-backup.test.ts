@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/std/clock.ts'
 import { createTestDirectory, testMajors, type TestServer } from '../../support/postgres.ts'
 import { openBackupScene, recoverCopy, runTool } from './backup-scene.ts'
 import { layOutBackup } from './lay-out-backup.ts'
+import { startWalFeeder } from './wal-feeder.ts'
 
 const clock = systemClock
 
@@ -184,4 +185,25 @@ test('tablespaces are copied, unlogged and temporary tables are left out', { tim
     "SELECT pg_tablespace_location(oid) AS location FROM pg_tablespace WHERE spcname = 'fast'",
   )
   assert.equal(where?.location.startsWith(directory.path), true)
+})
+
+test('a cluster without page checksums is copied, unverified', { timeout: 120_000 }, async (t) => {
+  await using scene = await openBackupScene({ major: 15, feedWal: false })
+  const { server } = scene
+  const { pgChecksums } = server.installation.tools
+  if (pgChecksums === undefined) return t.skip('PostgreSQL 15 without pg_checksums')
+  await server.stop()
+  const disabled = await runTool(pgChecksums, {
+    arguments: ['--disable', '-D', server.dataDirectory],
+    environment: server.installation.environment,
+  })
+  assert.equal(disabled.exitCode, 0, disabled.output)
+  await server.start()
+  await using _feeder = await startWalFeeder(server, scene.repository, 'main')
+  const { commit, damagedPages } = await takeBackup(scene.request, { clock })
+  assert.equal(commit.facts.pageChecksums, false)
+  assert.deepEqual(damagedPages, [])
+  await using directory = await createTestDirectory()
+  await layOutBackup(scene.repository, commit, directory.path)
+  await using _copy = await recoverCopy(scene, directory.path)
 })
