@@ -84,13 +84,20 @@ function main() {
 function list(root, cluster) {
   readCheckedJson(root, 'repository.json')
   for (const name of clusters(root, cluster)) {
-    for (const backup of committed(root, name)) {
-      const { facts } = readCommit(root, name, backup)
-      const size = `${(facts.dataBytes / 1e6).toFixed(1)} MB`
-      say(
-        `${name}  ${backup}  ended ${facts.stoppedAt}  PostgreSQL ${facts.postgresVersion}  timeline ${facts.timeline}  ${facts.stopLsn}  ${size}`,
-      )
-    }
+    for (const backup of committed(root, name)) say(`${name}  ${backup}  ${summary(root, name, backup)}`)
+  }
+}
+
+/** A damaged commit is said to be one; the others are worth knowing all the more. @param {string} root @param {string} cluster @param {string} backup */
+function summary(root, cluster, backup) {
+  try {
+    const { facts } = readCommit(root, cluster, backup)
+    const size = `${(facts.dataBytes / 1e6).toFixed(1)} MB`
+    return `ended ${facts.stoppedAt}  PostgreSQL ${facts.postgresVersion}  timeline ${facts.timeline}  ${facts.stopLsn}  ${size}`
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    process.exitCode = 1
+    return error.message
   }
 }
 

@@ -71,6 +71,17 @@ test('it lists the backups without a passphrase', async () => {
   assert.match(output, new RegExp(`^main {2}${backup} {2}ended 2026-01-02T03:04:06.000Z {2}PostgreSQL 180004`, 'm'))
 })
 
+test('a damaged commit is named in the list, beside the backups that are good', async () => {
+  const copy = join(home, 'damaged-list')
+  await cp(scratch.root, copy, { recursive: true })
+  const other = '20200101T000000Z-00000000'
+  await cp(join(copy, cluster, 'backups', backup), join(copy, cluster, 'backups', other), { recursive: true })
+  const { status, output } = await restore(['--list'], { repository: copy })
+  assert.equal(status, 1)
+  assert.match(output, new RegExp(`main {2}${other} {2}Cannot use object main/backups/${other}/commit.json`))
+  assert.match(output, new RegExp(`main {2}${backup} {2}ended`))
+})
+
 test('it restores the data directory and the WAL, byte for byte', async () => {
   const target = join(home, 'byte-for-byte')
   const { status, output } = await restore([
