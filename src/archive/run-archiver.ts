@@ -7,6 +7,7 @@ import type { Repository } from '../repository/repository.ts'
 import { walInventory } from '../repository/wal-objects.ts'
 import type { Clock } from '../std/clock.ts'
 import { Fault, isFault } from '../std/fault.ts'
+import { stdFaults } from '../std/faults.ts'
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
 import { archiveFaults } from './faults.ts'
 import { drainSpool } from './drain-spool.ts'
@@ -184,6 +185,7 @@ class Archiver {
     await using sink = new WalSink({
       ...{ repository, cluster, spool: this.#spool, segmentBytes, timeline, startLsn, stored, flushMs, clock, signal },
       onChange,
+      onFailure: (error) => hardStop.abort(error),
       isFatal,
     })
     this.#sink = sink
@@ -235,7 +237,8 @@ class Archiver {
     const give = async (): Promise<void> => {
       await clock.sleep(yieldMs, { signal: hardStop.signal })
       if (this.#sink !== sink || sink.durableLsn >= sink.receivedLsn) return
-      hardStop.abort(new Error('the server stops and the repository does not take the rest in time'))
+      const message = `Cannot store the last WAL before the server stops: the repository did not take it in ${yieldMs} ms`
+      hardStop.abort(new Fault(stdFaults['deadline-passed'], message))
     }
     give().catch(() => undefined)
   }
@@ -281,6 +284,8 @@ class Archiver {
   }
 }
 
+/** Another try cannot help, or the program itself is wrong. */
 function isFatal(error: unknown): boolean {
-  return fatalKinds.some((kind) => isFault(error, kind)) || (error instanceof Fault && error.kind.exitClass === 'bug')
+  if (error instanceof Fault) return error.kind.exitClass === 'bug' || fatalKinds.some((kind) => isFault(error, kind))
+  return !(error instanceof Error && 'syscall' in error)
 }

@@ -25,6 +25,8 @@ export interface WalSinkOptions {
   readonly signal: AbortSignal
   /** Called whenever more is durable, and when the repository did not take something and it will be tried again. */
   readonly onChange: (error?: unknown) => void
+  /** Called when it cannot go on; whoever waits for more WAL need not. */
+  readonly onFailure: (error: unknown) => void
   /** Whether an error of the repository is for good. */
   readonly isFatal: (error: unknown) => boolean
 }
@@ -165,28 +167,43 @@ export class WalSink implements AsyncDisposable {
     }
   }
 
-  /** Brings one thing after the other into the repository until it is stopped. */
+  /**
+   * Brings one thing after the other into the repository until it is stopped. What fails is decided anew after a while:
+   * a segment whose tail could not be flushed may be whole by then.
+   */
   async #run(): Promise<void> {
+    const { clock, isFatal, onChange, onFailure } = this.#options
     const { signal } = this.#stop
+    let waitMs = firstRetryMs
     while (!signal.aborted) {
-      const [whole] = this.#waiting
       try {
-        if (whole !== undefined) await this.#insist(() => this.#storeSegment(whole))
-        else if (this.#flushIsDue()) await this.#insist(() => this.#flushTail(this.#current as Segment))
-        else await this.#rest()
+        await this.#step()
+        waitMs = firstRetryMs
       } catch (error) {
         if (signal.aborted) return
-        this.#failure = error
-        this.#notify()
-        return
+        if (isFatal(error)) {
+          this.#failure = error
+          this.#notify()
+          onFailure(error)
+          return
+        }
+        onChange(error)
+        await clock.sleep(waitMs, { signal }).catch(() => undefined)
+        waitMs = Math.min(longestRetryMs, waitMs * 2)
       }
     }
   }
 
-  #flushIsDue(): boolean {
-    const segment = this.#current
+  async #step(): Promise<void> {
+    const [whole] = this.#waiting
+    if (whole !== undefined) return this.#storeSegment(whole)
+    if (this.#current !== undefined && this.#flushIsDue(this.#current)) return this.#flushTail(this.#current)
+    return this.#rest()
+  }
+
+  #flushIsDue(segment: Segment): boolean {
     // Before the stored beginning was compared nothing may be added to it.
-    if (segment === undefined || segment.stored !== undefined) return false
+    if (segment.stored !== undefined) return false
     if (segment.receivedBytes <= segment.flushedBytes) return false
     return this.#durableLsn < this.#flushUpTo || this.pendingMs >= this.#options.flushMs
   }
@@ -238,21 +255,6 @@ export class WalSink implements AsyncDisposable {
     this.#pendingSince = this.#receivedLsn > this.#durableLsn ? takenAt : undefined
     this.#notify()
     this.#options.onChange()
-  }
-
-  /** Tries until it works, longer and longer apart, unless it can never work. */
-  async #insist(work: () => Promise<void>): Promise<void> {
-    const { clock, isFatal, onChange } = this.#options
-    const { signal } = this.#stop
-    for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {
-      try {
-        return await work()
-      } catch (error) {
-        if (signal.aborted || isFatal(error)) throw error
-        onChange(error)
-        await clock.sleep(waitMs, { signal })
-      }
-    }
   }
 
   #throwFailure(): void {
