@@ -4,6 +4,7 @@ import { diskFault, syncDirectory, writeFileDurably } from '../../std/durable-fi
 import { Fault } from '../../std/fault.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { describeTarget, type ConnectionTarget } from '../connection-target.ts'
+import { postgresFaults } from '../faults.ts'
 import type { BaseBackupPart } from '../replication/base-backup.ts'
 import { openReplicationConnection } from '../replication/replication-connection.ts'
 import { createArchiveExtractor, type ArchiveExtractor } from './archive-extractor.ts'
@@ -62,9 +63,11 @@ export async function cloneDataDirectory(
       `Cannot clone ${describeTarget(target)}: its system identifier is ${systemIdentifier} instead of ${options.systemIdentifier}`,
     )
   }
-  await prepareDirectory(dataDirectory)
+  let prepared = false
   let slot: ReservedSlot | undefined
   try {
+    await prepareDirectory(dataDirectory)
+    prepared = true
     if (options.slot !== undefined) slot = await reserveSlot(connection, options.slot)
     const parts = connection.baseBackup({
       label: 'holdfast clone',
@@ -74,7 +77,8 @@ export async function cloneDataDirectory(
     })
     return { systemIdentifier, ...(await receiveClone(parts, dataDirectory, { ...options, systemIdentifier, slot })) }
   } catch (error) {
-    await clearUnfinishedClone(dataDirectory)
+    // What cannot be removed now stays marked as unfinished; why the clone failed is what the operator needs to know.
+    if (prepared) await clearUnfinishedClone(dataDirectory).catch(() => undefined)
     if (slot?.created === true) await releaseSlot(target, slot.name)
     throw cloneFault(error, target, dataDirectory)
   }
@@ -193,6 +197,11 @@ function cloneFault(error: unknown, target: ConnectionTarget, dataDirectory: str
   const doing = `clone ${describeTarget(target)} into ${dataDirectory}`
   if (error instanceof RangeError || error instanceof SyntaxError) {
     return new Fault(cloneFaults['postgres-clone-damaged'], `Cannot ${doing}: ${error.message}`, { cause: error })
+  }
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (!(error instanceof Fault) && ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(code)) {
+    const message = `Cannot ${doing}: ${(error as Error).message}`
+    return new Fault(postgresFaults['postgres-directory-unusable'], message, { cause: error })
   }
   return diskFault(error, dataDirectory)
 }

@@ -48,148 +48,162 @@ interface Waiter {
   readonly timer: NodeJS.Timeout
 }
 
+interface QueuedMessage {
+  readonly message: BackendMessage
+  readonly sizeBytes: number
+}
+
 export function openMessageChannel(
   socket: Socket,
   options: { readonly peer: string; readonly signal?: AbortSignal | undefined },
 ): MessageChannel {
-  const { peer, signal } = options
-  const parser = createMessageParser({ maxMessageBytes })
-  const queue: { readonly message: BackendMessage; readonly sizeBytes: number }[] = []
-  const notices: ServerReport[] = []
-  let head = 0
-  let queuedBytes = 0
-  let paused = false
-  let ready = true
-  let end: unknown
-  let waiter: Waiter | undefined
+  return new SocketChannel(socket, options.peer, options.signal)
+}
 
-  socket.on('data', (chunk: Buffer) => {
-    if (end !== undefined) return
-    waiter?.timer.refresh()
-    try {
-      for (const raw of parser.push(chunk)) accept(decodeBackendMessage(raw), raw.body.length)
-    } catch (error) {
-      destroy(protocolFault(`understand what ${peer} sends`, error))
-    }
-    if (queuedBytes >= pauseAtBytes && !paused) {
-      paused = true
-      socket.pause()
-    }
-  })
-  socket.on('error', (error) => finish(lost(peer, error.message, error)))
-  socket.on('end', () => finish(lost(peer, 'the server closed it')))
-  socket.on('close', () => finish(lost(peer, 'it was closed')))
-  const onAbort = (): void => destroy(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
-  if (signal?.aborted === true) onAbort()
+class SocketChannel implements MessageChannel {
+  readonly peer: string
+  readonly notices: ServerReport[] = []
+  readonly #socket: Socket
+  readonly #signal: AbortSignal | undefined
+  readonly #parser = createMessageParser({ maxMessageBytes })
+  readonly #queue: QueuedMessage[] = []
+  #head = 0
+  #queuedBytes = 0
+  #paused = false
+  #ready = true
+  #end: { readonly reason: unknown } | undefined
+  #waiter: Waiter | undefined
 
-  function accept(message: BackendMessage, sizeBytes: number): void {
-    if (message.kind === 'aside') return
-    if (message.kind === 'notice') {
-      notices.push(message.report)
-      if (notices.length > maxNotices) notices.shift()
-      return
-    }
-    if (waiter === undefined) {
-      queue.push({ message, sizeBytes })
-      queuedBytes += sizeBytes
-      return
-    }
-    const { resolve, timer } = waiter
-    waiter = undefined
-    clearTimeout(timer)
-    ready = message.kind === 'ready'
-    resolve(message)
+  constructor(socket: Socket, peer: string, signal: AbortSignal | undefined) {
+    this.peer = peer
+    this.#socket = socket
+    this.#signal = signal
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    socket.on('error', (error) => this.#finish(lost(peer, error.message, error)))
+    socket.on('end', () => this.#finish(lost(peer, 'the server closed it')))
+    socket.on('close', () => this.#finish(lost(peer, 'it was closed')))
+    signal?.addEventListener('abort', this.#abort, { once: true })
+    if (signal?.aborted === true) this.#abort()
   }
 
-  function finish(reason: unknown): void {
-    if (end !== undefined) return
-    end = reason
-    signal?.removeEventListener('abort', onAbort)
-    if (waiter === undefined) return
-    clearTimeout(waiter.timer)
-    waiter.reject(reason)
-    waiter = undefined
+  get paused(): boolean {
+    return this.#paused
   }
 
-  function destroy(reason: unknown): void {
-    queue.length = 0
-    head = 0
-    queuedBytes = 0
-    finish(reason)
-    socket.destroy()
+  get closed(): boolean {
+    return this.#end !== undefined
   }
 
-  function take(): BackendMessage | undefined {
-    const entry = queue[head]
-    if (entry === undefined) return undefined
-    head += 1
-    queuedBytes -= entry.sizeBytes
-    if (head === queue.length || head === compactAtEntries) {
-      queue.splice(0, head)
-      head = 0
-    }
-    if (paused && queuedBytes <= resumeAtBytes) {
-      paused = false
-      socket.resume()
-    }
-    ready = entry.message.kind === 'ready'
-    return entry.message
-  }
-
-  function next(timeoutMs: number): Promise<BackendMessage> {
-    const message = take()
+  next(timeoutMs: number): Promise<BackendMessage> {
+    const message = this.#take()
     if (message !== undefined) return Promise.resolve(message)
-    if (end !== undefined) return Promise.reject(end)
-    assert(waiter === undefined, 'only one reader may wait for a message')
+    if (this.#end !== undefined) return Promise.reject(this.#end.reason)
+    assert(this.#waiter === undefined, 'only one reader may wait for a message')
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        destroy(new Fault(stdFaults['deadline-passed'], `Cannot read from ${peer}: not a byte came in ${timeoutMs} ms`))
-      }, timeoutMs)
-      waiter = { resolve, reject, timer }
+      const passed = `Cannot read from ${this.peer}: not a byte came in ${timeoutMs} ms`
+      const timer = setTimeout(() => this.destroy(new Fault(stdFaults['deadline-passed'], passed)), timeoutMs)
+      this.#waiter = { resolve, reject, timer }
     })
   }
 
-  function write(bytes: Uint8Array): void {
-    if (end !== undefined) throw end
-    socket.write(bytes)
+  peek(): BackendMessage | undefined {
+    return this.#queue[this.#head]?.message
   }
 
-  async function close(): Promise<void> {
-    if (!socket.destroyed) {
-      const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
-      finish(lost(peer, 'we closed it'))
-      socket.resume()
-      socket.end(encodeTerminate())
-      const timer = setTimeout(() => socket.destroy(), closeWithinMs)
-      await closed
-      clearTimeout(timer)
+  drop(): void {
+    this.#take()
+  }
+
+  command(bytes: Uint8Array): void {
+    assert(this.#ready || this.closed, 'a replication connection does one thing at a time')
+    this.write(bytes)
+    this.#ready = false
+    this.notices.length = 0
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#end !== undefined) throw this.#end.reason
+    this.#socket.write(bytes)
+  }
+
+  destroy(reason: unknown): void {
+    this.#queue.length = 0
+    this.#head = 0
+    this.#queuedBytes = 0
+    this.#finish(reason)
+    this.#socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    if (this.#socket.destroyed) return
+    const closed = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()))
+    this.#finish(lost(this.peer, 'we closed it'))
+    this.#socket.resume()
+    this.#socket.end(encodeTerminate())
+    const timer = setTimeout(() => this.#socket.destroy(), closeWithinMs)
+    await closed
+    clearTimeout(timer)
+  }
+
+  readonly #abort = (): void => this.destroy(this.#signal?.reason)
+
+  #receive(chunk: Buffer): void {
+    if (this.closed) return
+    this.#waiter?.timer.refresh()
+    try {
+      for (const raw of this.#parser.push(chunk)) this.#accept(decodeBackendMessage(raw), raw.body.length)
+    } catch (error) {
+      this.destroy(protocolFault(`understand what ${this.peer} sends`, error))
     }
+    if (this.#queuedBytes < pauseAtBytes || this.#paused) return
+    this.#paused = true
+    this.#socket.pause()
   }
 
-  return {
-    peer,
-    notices,
-    next,
-    peek: () => queue[head]?.message,
-    drop: () => {
-      take()
-    },
-    command: (bytes) => {
-      assert(ready || end !== undefined, 'a replication connection does one thing at a time')
-      write(bytes)
-      ready = false
-      notices.length = 0
-    },
-    write,
-    get paused() {
-      return paused
-    },
-    get closed() {
-      return end !== undefined
-    },
-    destroy,
-    close,
+  #accept(message: BackendMessage, sizeBytes: number): void {
+    if (message.kind === 'aside') return
+    if (message.kind === 'notice') {
+      this.notices.push(message.report)
+      if (this.notices.length > maxNotices) this.notices.shift()
+      return
+    }
+    const waiter = this.#waiter
+    if (waiter === undefined) {
+      this.#queue.push({ message, sizeBytes })
+      this.#queuedBytes += sizeBytes
+      return
+    }
+    this.#waiter = undefined
+    clearTimeout(waiter.timer)
+    this.#ready = message.kind === 'ready'
+    waiter.resolve(message)
+  }
+
+  #take(): BackendMessage | undefined {
+    const entry = this.#queue[this.#head]
+    if (entry === undefined) return undefined
+    this.#head += 1
+    this.#queuedBytes -= entry.sizeBytes
+    if (this.#head === this.#queue.length || this.#head === compactAtEntries) {
+      this.#queue.splice(0, this.#head)
+      this.#head = 0
+    }
+    if (this.#paused && this.#queuedBytes <= resumeAtBytes) {
+      this.#paused = false
+      this.#socket.resume()
+    }
+    this.#ready = entry.message.kind === 'ready'
+    return entry.message
+  }
+
+  #finish(reason: unknown): void {
+    if (this.#end !== undefined) return
+    this.#end = { reason }
+    this.#signal?.removeEventListener('abort', this.#abort)
+    if (this.#waiter === undefined) return
+    clearTimeout(this.#waiter.timer)
+    this.#waiter.reject(reason)
+    this.#waiter = undefined
   }
 }
 

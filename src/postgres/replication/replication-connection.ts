@@ -56,12 +56,14 @@ export interface ReplicationConnection extends AsyncDisposable {
 export interface ReplicationConnectionOptions {
   /** Ends whatever waits and the connection itself, at once. */
   readonly signal?: AbortSignal | undefined
-  /** How long connecting, and any wait for an answer, may go without a single byte. */
+  /** How long any wait for an answer may go without a single byte; connecting gets at most ten seconds of it. */
   readonly timeoutMs?: number
   readonly clock?: Clock
 }
 
-const defaultTimeoutMs = 30_000
+/** As `wal_receiver_timeout`. */
+const defaultTimeoutMs = 60_000
+const longestConnectMs = 10_000
 
 export async function openReplicationConnection(
   target: ConnectionTarget,
@@ -69,7 +71,7 @@ export async function openReplicationConnection(
 ): Promise<ReplicationConnection> {
   const { signal, timeoutMs = defaultTimeoutMs, clock = systemClock } = options
   const peer = describeTarget(target)
-  const taken = await authenticate(target, { signal, timeoutMs })
+  const taken = await authenticate(target, { signal, timeoutMs: Math.min(timeoutMs, longestConnectMs) })
   const channel = openMessageChannel(taken.socket, { peer, signal })
 
   async function run(command: string, doing: string, kinds: CommandOptions['kinds'] = {}): Promise<Rows> {
