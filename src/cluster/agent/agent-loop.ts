@@ -153,7 +153,7 @@ export class AgentLoop {
   #taskEnded({ kind, error }: TaskOutcome): void {
     const { options, memory, events } = this.#context
     if (error !== undefined) {
-      const message = error instanceof Error ? error.message : String(error)
+      const message = error instanceof Error ? error.message : 'unknown'
       memory.noteFailure(kind, options.clock.monotonic(), error)
       events.note('task-failed', { kind, message })
       options.log.warn('a task failed', { kind, error })

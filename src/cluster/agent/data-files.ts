@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { readControlFile } from '../../postgres/control-file.ts'
 import { isUnfinishedClone } from '../../postgres/clone/unfinished-clone.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
-import { classifyWalFile, historyFileName, segmentBefore } from '../../wal/core/segment.ts'
+import { classifyWalFile, historyFileName, segmentBefore, segmentStart } from '../../wal/core/segment.ts'
 import { parseTimelineHistory } from '../../wal/core/timeline-history.ts'
 import type { Lineage } from '../core/lineage.ts'
 import type { DataView } from '../core/view.ts'
@@ -90,4 +90,12 @@ export async function timelineOfEnd(dataDirectory: string, end: Lsn, segmentByte
     0,
     ...files.map((file) => (file?.kind === 'segment' && file.segment === last ? file.timeline : 0)),
   ) as TimelineId
+}
+
+/** Where the oldest segment in `pg_wal` begins: a standby that needs older WAL can get it nowhere. */
+export async function oldestWal(dataDirectory: string, segmentBytes: number): Promise<Lsn | null> {
+  const files = (await readdir(join(dataDirectory, 'pg_wal'))).map((name) => classifyWalFile(name, segmentBytes))
+  const segments = files.flatMap((file) => (file?.kind === 'segment' ? [file.segment] : []))
+  const oldest = segments.toSorted((a, b) => (a < b ? -1 : 1))[0]
+  return oldest === undefined ? null : segmentStart(oldest, segmentBytes)
 }

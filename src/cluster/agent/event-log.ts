@@ -36,7 +36,7 @@ export async function openEventLog(
         previous,
       })
       previous = createHash('sha256').update(line).digest('hex')
-      queue = queue.then(async () => void (await file.appendFile(`${line}\n`))).catch(onError)
+      queue = queue.then(() => file.appendFile(`${line}\n`)).catch(onError)
     },
     flush: () => queue,
     [Symbol.asyncDispose]: async () => {

@@ -14,20 +14,19 @@ import { switchOver } from './switch-over.ts'
 
 const sqlTimeoutMs = 2000
 
+const taskCommands: ReadonlySet<string> = new Set<TaskCommand['command']>([
+  'bootstrap',
+  'clone',
+  'rewind',
+  'start',
+  'stop',
+  'promote',
+  'hand-over',
+  'switchover',
+])
+
 export function isTask(command: Command): command is TaskCommand {
-  switch (command.command) {
-    case 'bootstrap':
-    case 'clone':
-    case 'rewind':
-    case 'start':
-    case 'stop':
-    case 'promote':
-    case 'hand-over':
-    case 'switchover':
-      return true
-    default:
-      return false
-  }
+  return taskCommands.has(command.command)
 }
 
 /** Does one quick command. */

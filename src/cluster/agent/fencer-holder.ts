@@ -13,7 +13,7 @@ export async function openFencerHolder(
   listeners: { readonly onEvent: (event: FencerEvent) => void; readonly onReplaced: () => void },
 ): Promise<FencerHolder> {
   const { stateDirectory, clock, log } = options
-  let closing = false
+  const closing = new AbortController()
   const timing = { fastBeforeMs: options.lease.stopAheadMs, immediateBeforeMs: options.lease.killAheadMs }
   const attach = async (): Promise<FencerClient> => {
     const client = await ensureFencer({ stateDirectory, clock, timing })
@@ -22,7 +22,7 @@ export async function openFencerHolder(
     return client
   }
   const replace = async (lost: FencerClient): Promise<void> => {
-    for (let wait = 100; !closing; wait = Math.min(5000, wait * 2)) {
+    for (let wait = 100; !closing.signal.aborted; wait = Math.min(5000, wait * 2)) {
       try {
         log.error('the fencer has died', { fencerPid: lost.fencerPid })
         await lost.killOrphans()
@@ -32,7 +32,7 @@ export async function openFencerHolder(
         return
       } catch (error) {
         log.error('the fencer could not be replaced', { error })
-        await clock.sleep(wait)
+        await clock.sleep(wait, { signal: closing.signal }).catch(() => undefined)
       }
     }
   }
@@ -42,7 +42,7 @@ export async function openFencerHolder(
       return current
     },
     [Symbol.asyncDispose]: async () => {
-      closing = true
+      closing.abort()
       await current[Symbol.asyncDispose]()
     },
   }

@@ -43,7 +43,7 @@ export class LeaseKeeper {
   get held(): HeldLease | null {
     const leadership = this.#leadership
     if (!leaseHolds(leadership, this.#options.clock.monotonic())) return null
-    return this.#suspendedMs() - (leadership as Leadership).suspendedMs > suspendLimitMs ? null : leadership
+    return this.#suspendedMs() - leadership.suspendedMs > suspendLimitMs ? null : leadership
   }
 
   get leaderLease(): LeaseId | null {

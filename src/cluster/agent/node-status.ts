@@ -1,5 +1,4 @@
 import type { EpochMs } from '../../std/clock.ts'
-import type { TimelineId } from '../../wal/core/lsn.ts'
 import type { HistoryEntry, MemberEntry, StateEntry } from '../core/keys.ts'
 import type { ClusterStatus, MemberStatus, NodeStatus, ServerState } from '../core/node-status.ts'
 import type { ClusterView, ServerView, TaskView } from '../core/view.ts'
@@ -36,7 +35,7 @@ export function nodeStatus(context: AgentContext, last: Observation | null, seen
     writableUntil: ready ? lease.deadline : null,
     leaseTtlMs: options.lease.ttlMs,
     lastCycleAt: last?.view.now ?? clock.monotonic(),
-    paused: cluster?.pause != null,
+    paused: cluster !== null && cluster.pause !== null,
     systemIdentifier: data?.status === 'present' ? BigInt(data.systemIdentifier) : null,
     serverVersionNumber: facts?.versionNumber ?? null,
     postmasterStartedAt: facts === null ? null : (facts.startedAtEpochMs as EpochMs),
@@ -99,7 +98,7 @@ function memberStatus(member: MemberEntry, leader: string | null, state: StateEn
     apiUrl: member.apiUrl ?? '',
     host: member.host,
     port: member.port,
-    timeline: member.timeline as TimelineId | null,
+    timeline: member.timeline,
     received: member.flushLsn,
     replayed: member.replayLsn,
     tags: member.tags,

@@ -14,7 +14,7 @@ import type {
   View,
 } from '../core/view.ts'
 import type { AgentContext } from './agent-context.ts'
-import { newestTimeline, readData, readLineage, timelineOfEnd } from './data-files.ts'
+import { newestTimeline, oldestWal, readData, readLineage, timelineOfEnd } from './data-files.ts'
 import { readCluster } from './read-cluster.ts'
 import type { ClusterReading } from './read-cluster.ts'
 import type { FactsAnswer, ServerFacts } from './server-facts.ts'
@@ -111,7 +111,7 @@ async function observeServer(context: AgentContext, fencer: FencerClient): Promi
     case 'running': {
       const answer = await context.facts.read()
       return {
-        view: await interpret(context, answer, postgres.startedAt, now),
+        view: await interpret(answer, postgres.startedAt, now),
         facts: answer.kind === 'facts' ? answer.facts : null,
       }
     }
@@ -119,12 +119,7 @@ async function observeServer(context: AgentContext, fencer: FencerClient): Promi
       return postgres satisfies never
   }
 
-  async function interpret(
-    { facts: _ }: AgentContext,
-    answer: FactsAnswer,
-    startedAt: MonotonicMs,
-    at: MonotonicMs,
-  ): Promise<ServerView> {
+  async function interpret(answer: FactsAnswer, startedAt: MonotonicMs, at: MonotonicMs): Promise<ServerView> {
     if (answer.kind === 'facts') {
       memory.silentSince = null
       context.answered = true
@@ -139,14 +134,15 @@ async function observeServer(context: AgentContext, fencer: FencerClient): Promi
   }
 }
 
-async function primaryView({ options, memory }: AgentContext, facts: ServerFacts): Promise<PrimaryView> {
+async function primaryView(context: AgentContext, facts: ServerFacts): Promise<PrimaryView> {
+  const { options, memory } = context
   const flushLsn = facts.flushLsn ?? (0n as Lsn)
   memory.lastFlushLsn = flushLsn
   return {
     status: 'primary',
     lineage: await readLineage(options.dataDirectory, facts.timeline as TimelineId),
     flushLsn,
-    oldestLsn: null,
+    oldestLsn: await oldestWal(options.dataDirectory, context.walSegmentBytes()),
     senders: facts.senders.map((sender) => ({
       name: sender.name,
       streaming: sender.state === 'streaming',

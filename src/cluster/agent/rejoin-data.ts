@@ -7,6 +7,7 @@ import { readControlFile } from '../../postgres/control-file.ts'
 import { writePassFile } from '../../postgres/pass-file.ts'
 import { programEnvironment } from '../../postgres/program-environment.ts'
 import { openReplicationConnection } from '../../postgres/replication/replication-connection.ts'
+import { withSql } from '../../postgres/sql.ts'
 import { syncDirectory, writeFileDurably } from '../../std/durable-file.ts'
 import { Fault } from '../../std/fault.ts'
 import { lastLines, runProgramToEnd } from '../../std/run-program.ts'
@@ -76,6 +77,10 @@ export async function rewindToLeader(
   await writePassFile(passFile, [
     { entry: { ...leader, database: '*', user: superuser.name }, password: superuser.password },
   ])
+  // Until its first checkpoint after the promotion the leader's control file still names the old timeline, and pg_rewind
+  // would find nothing to do.
+  const superuserThere = { ...leaderTarget(context, leader), user: superuser.name, password: superuser.password }
+  await withSql(superuserThere, { signal }, (sql) => sql.query('checkpoint'))
   try {
     const source = `host=${leader.host} port=${leader.port} user=${superuser.name} dbname=postgres connect_timeout=5`
     const result = await runProgramToEnd(pgRewind, ['--target-pgdata', dataDirectory, '--source-server', source], {
@@ -85,6 +90,7 @@ export async function rewindToLeader(
       signal,
     })
     if (result.exitCode !== 0) throw rewindFault(lastLines(result.stderr, 5))
+    if (result.stderr.includes('no rewind required')) throw rewindFault('pg_rewind sees no divergence')
   } finally {
     await rm(passFile, { force: true })
   }

@@ -66,6 +66,7 @@ async function runLocked(options: AgentOptions, run: RunAgentOptions): Promise<v
   const { stateDirectory, clock, log, node, lease } = options
   await using stack = new AsyncDisposableStack()
   const wakeup = createWakeup(clock)
+  const wake = (): void => wakeup.wake()
   const onError = (error: unknown): void => log.warn('a record could not be written', { error })
   const events = stack.use(await openEventLog(join(stateDirectory, 'events.jsonl'), { node, clock, onError }))
   const ring = await openRingFile(join(stateDirectory, 'ring'), onError)
@@ -80,7 +81,7 @@ async function runLocked(options: AgentOptions, run: RunAgentOptions): Promise<v
       onReplaced: () => {
         memory.forgetServer()
         events.note('fencer-replaced')
-        void keeper.rearm().then(wakeup.wake, wakeup.wake)
+        void keeper.rearm().then(wake, wake)
       },
     }),
   )
@@ -103,7 +104,7 @@ async function runLocked(options: AgentOptions, run: RunAgentOptions): Promise<v
     configuration,
     onProven: (sync, term) =>
       events.note('durability-proven', { term, count: sync.count, names: sync.names.join(',') }),
-    wake: wakeup.wake,
+    wake,
   })
   let walSegmentBytes = options.walSegmentBytes ?? defaultSegmentBytes
   const context: AgentContext = {
@@ -123,7 +124,7 @@ async function runLocked(options: AgentOptions, run: RunAgentOptions): Promise<v
       const control = await readControlFile(options.dataDirectory).catch(() => undefined)
       walSegmentBytes = control?.walSegmentBytes ?? walSegmentBytes
     },
-    wake: wakeup.wake,
+    wake,
     answered: false,
     stopping: false,
   }

@@ -37,7 +37,8 @@ export async function switchOver(
     const state = cluster.state.value
     const target = cluster.members.find((member) => member.node === order.to)
     // The record of the shutdown begins at the checkpoint's LSN; who is past it has all of it.
-    if (state !== null && target?.flushLsn != null && target.flushLsn > checkpointLsn) {
+    const reached = target?.flushLsn ?? null
+    if (state !== null && reached !== null && reached > checkpointLsn) {
       await publishState(context, { ...state, preferred: order.to }, cluster.state.revision)
       return await releaseLease(context, { because: `switchover to ${order.to}`, yieldMs })
     }

@@ -154,12 +154,12 @@ export class SyncProver {
       signal.throwIfAborted()
       const attempt = new AbortController()
       const sql = await this.#connect(AbortSignal.any([signal, attempt.signal]))
-      let committed = false
+      const attempted = { committed: false }
       const commit = sql.query('insert into holdfast.gate (at) values (clock_timestamp())').then(
-        () => void (committed = true),
-        () => void (committed = true),
+        () => void (attempted.committed = true),
+        () => void (attempted.committed = true),
       )
-      while (!committed && clock.monotonic() < end) {
+      while (!attempted.committed && clock.monotonic() < end) {
         const [row] = await watcher.query<{ waits: boolean }>(
           `select wait_event = 'SyncRep' as waits from pg_stat_activity where pid = $1`,
           [sql.backendPid],

@@ -7,9 +7,8 @@ import type { Decision } from './decision.ts'
 import type { Lineage } from './lineage.ts'
 import { rules } from './rule-ids.ts'
 import type { RuleId } from './rule-ids.ts'
-import type { TaskFailure, TaskKind, View } from './view.ts'
+import type { ClusterView, TaskFailure, TaskKind, View } from './view.ts'
 import {
-  cluster,
   data,
   leaderless,
   leaderMemory,
@@ -433,7 +432,7 @@ const cases: Readonly<
   ],
 }
 
-function request(to: string, agoMs = 0): Partial<ReturnType<typeof cluster>> {
+function request(to: string, agoMs = 0): Partial<ClusterView> {
   const requestedAt = (standbyView().wall - agoMs) as EpochMs
   return { switchover: { value: { id: '1', from: null, to, requestedAt }, revision: 12 } }
 }

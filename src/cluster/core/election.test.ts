@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { MonotonicMs } from '../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { elect } from './election.ts'

@@ -17,6 +17,6 @@ export function leaseDeadline(sentAt: MonotonicMs, ttlMs: number): MonotonicMs {
 }
 
 /** True while the holder may act as the leader. */
-export function leaseHolds(lease: HeldLease | null, now: MonotonicMs): lease is HeldLease {
+export function leaseHolds<Lease extends HeldLease>(lease: Lease | null, now: MonotonicMs): lease is Lease {
   return lease !== null && now < lease.deadline
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { nobody, sameSync, sameVoters, votersFor } from './sync-set.ts'
 import type { SyncSet, Voters } from './sync-set.ts'
 import { nextSyncStep } from './sync-step.ts'
