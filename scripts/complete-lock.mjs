@@ -8,7 +8,15 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const systems = ['android', 'darwin', 'freebsd', 'linux', 'openharmony', 'win32']
-const processors = { arm: 'arm', arm64: 'arm64', ia32: 'ia32', ppc64: 'ppc64', riscv64: 'riscv64', s390x: 's390x', x64: 'x64' }
+const processors = {
+  arm: 'arm',
+  arm64: 'arm64',
+  ia32: 'ia32',
+  ppc64: 'ppc64',
+  riscv64: 'riscv64',
+  s390x: 's390x',
+  x64: 'x64',
+}
 
 const file = new URL('../package-lock.json', import.meta.url)
 const lock = JSON.parse(readFileSync(file, 'utf8'))
@@ -20,8 +28,13 @@ for (const entry of Object.values({ ...lock.packages })) {
     const parts = name.split(/[/-]/)
     const os = systems.filter((system) => parts.includes(system))
     const cpu = parts.flatMap((part) => processors[part] ?? [])
-    if (os.length !== 1 || cpu.length !== 1) throw new Error(`Cannot complete the lock file: no platform in the name ${name}`)
-    const libc = parts.some((part) => part.startsWith('musl')) ? ['musl'] : parts.some((part) => part.startsWith('gnu')) ? ['glibc'] : undefined
+    if (os.length !== 1 || cpu.length !== 1)
+      throw new Error(`Cannot complete the lock file: no platform in the name ${name}`)
+    const libc = parts.some((part) => part.startsWith('musl'))
+      ? ['musl']
+      : parts.some((part) => part.startsWith('gnu'))
+        ? ['glibc']
+        : undefined
     lock.packages[key] = { version, cpu, dev: true, ...(libc && { libc }), optional: true, os }
     added += 1
   }

@@ -61,5 +61,7 @@ const child = spawn(program, [join(root, file), ...rest], {
 // A terminal sends Ctrl-C to the whole process group; a supervisor sends SIGTERM to us alone, so that is handed on.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => child.kill('SIGTERM'))
-child.on('error', (error) => fail(`Cannot start ${program}: ${error.message}`, 'Remove node_modules and run it again.'))
+child.on('error', (error) =>
+  fail(`Cannot start ${String(program)}: ${error.message}`, 'Remove node_modules and run it again.'),
+)
 child.on('exit', (code, signal) => process.exit(signal === null ? code : 128 + constants.signals[signal]))

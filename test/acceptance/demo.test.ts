@@ -3,12 +3,21 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { after, before, test } from 'node:test'
 import { processesBelow } from '../../src/cli/demo/node-processes.ts'
 import type { DemoReport } from '../../src/cli/demo/report.ts'
+import { compileProgram } from '../support/compiled-program.ts'
 
-const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+// The demo runs as it is shipped: compiled.
+let compiled = ''
+let program = ''
+
+before(async () => {
+  compiled = await mkdtemp(join(tmpdir(), 'p-'))
+  program = compileProgram(compiled)
+})
+
+after(() => rm(compiled, { recursive: true, force: true }))
 
 interface Run {
   readonly code: number | null
