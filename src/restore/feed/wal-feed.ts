@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { segmentNameAt } from '../../repository/core/object-names.ts'
 import type { Repository } from '../../repository/repository.ts'
@@ -58,8 +58,12 @@ class RunningFeed implements WalFeed {
   readonly #planned: PlannedRestore
   readonly #options: WalFeedOptions
   readonly #names: readonly string[]
+  readonly #places: ReadonlyMap<string, number>
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
+  readonly #ready = new Set<number>()
+  readonly #failed = new Map<number, { readonly error: unknown }>()
+  /** Place in the plan of the segment that was asked for last; -1 before the first. */
   #wanted = -1
   #running: Promise<void> = Promise.resolve()
 
@@ -70,6 +74,7 @@ class RunningFeed implements WalFeed {
     this.#names = planned.plan.wal.map((piece) =>
       segmentNameAt(piece.timeline, piece.segmentStart, planned.plan.segmentBytes),
     )
+    this.#places = new Map(this.#names.map((name, index) => [name, index]))
     this.#signal =
       options.signal === undefined ? this.#stop.signal : AbortSignal.any([this.#stop.signal, options.signal])
     this.restoreCommand = restoreCommand(join(options.directory, restoreScriptName))
@@ -102,47 +107,47 @@ class RunningFeed implements WalFeed {
   }
 
   async #run(): Promise<void> {
-    const { aheadSegments, clock } = this.#options
+    const { clock } = this.#options
     const fetching = new Map<number, Promise<void>>()
-    const ready = new Set<number>()
-    let failure: { readonly error: unknown } | undefined
     try {
-      while (failure === undefined) {
+      for (;;) {
         this.#signal.throwIfAborted()
         await this.#lookWhatIsWanted()
-        const from = Math.max(0, this.#wanted - 1)
-        const to = Math.min(this.#names.length - 1, Math.max(0, this.#wanted) + aheadSegments)
-        await this.#removeOutside(ready, from, to)
-        for (let index = Math.max(0, this.#wanted); index <= to && fetching.size < concurrency; index += 1) {
-          if (ready.has(index) || fetching.has(index)) continue
-          const done = this.#fetch(index).then(
-            () => void ready.add(index),
-            (error: unknown) => void (failure ??= { error }),
-          )
-          fetching.set(
-            index,
-            done.finally(() => fetching.delete(index)),
-          )
+        // What cannot be had ahead of recovery matters only if recovery comes that far.
+        const failed = this.#failed.get(this.#wanted)
+        if (failed !== undefined) throw failed.error
+        await this.#removeUnwanted()
+        for (const index of this.#toFetch()) {
+          if (fetching.size >= concurrency) break
+          if (fetching.has(index)) continue
+          const done = this.#fetch(index).finally(() => fetching.delete(index))
+          fetching.set(index, done)
         }
         await Promise.race([clock.sleep(pollMs, { signal: this.#signal }), ...fetching.values()])
       }
-      throw failure.error
     } finally {
       this.#stop.abort(new Error('the feed has ended'))
       await Promise.allSettled(fetching.values())
     }
   }
 
-  async #lookWhatIsWanted(): Promise<void> {
-    const text = await readFile(join(this.#options.directory, feedFiles.wanted), 'utf8').catch(() => '')
-    const index = this.#names.indexOf(text.trimEnd(), Math.max(0, this.#wanted))
-    if (index >= 0) this.#wanted = index
-    else if (text !== '') this.#wanted = Math.max(this.#wanted, this.#names.indexOf(text.trimEnd()))
+  #toFetch(): readonly number[] {
+    const from = Math.max(0, this.#wanted)
+    const to = Math.min(this.#names.length - 1, from + this.#options.aheadSegments)
+    const window = Array.from({ length: Math.max(0, to - from + 1) }, (_, offset) => from + offset)
+    return window.filter((index) => !this.#ready.has(index) && !this.#failed.has(index))
   }
 
-  async #removeOutside(ready: Set<number>, from: number, to: number): Promise<void> {
-    for (const index of [...ready].filter((candidate) => candidate < from || candidate > to)) {
-      ready.delete(index)
+  async #lookWhatIsWanted(): Promise<void> {
+    const name = (await readFile(join(this.#options.directory, feedFiles.wanted), 'utf8').catch(() => '')).trimEnd()
+    this.#wanted = this.#places.get(name) ?? this.#wanted
+  }
+
+  async #removeUnwanted(): Promise<void> {
+    const from = this.#wanted - 1
+    const to = Math.max(0, this.#wanted) + this.#options.aheadSegments
+    for (const index of [...this.#ready].filter((candidate) => candidate < from || candidate > to)) {
+      this.#ready.delete(index)
       await rm(join(this.#options.directory, feedFiles.ready, this.#names[index] as string), { force: true })
     }
   }
@@ -150,8 +155,13 @@ class RunningFeed implements WalFeed {
   async #fetch(index: number): Promise<void> {
     const piece = this.#planned.plan.wal[index] as WalPiece
     const { clock } = this.#options
-    const bytes = await fetchPiece(this.#repository, this.#planned, piece, { clock, signal: this.#signal })
-    await this.#put(this.#names[index] as string, bytes)
+    try {
+      const bytes = await fetchPiece(this.#repository, this.#planned, piece, { clock, signal: this.#signal })
+      await this.#put(this.#names[index] as string, bytes)
+      this.#ready.add(index)
+    } catch (error) {
+      this.#failed.set(index, { error })
+    }
   }
 
   /** Whole or not at all, as seen by the script. */
@@ -171,9 +181,5 @@ class RunningFeed implements WalFeed {
     const reason = error instanceof Error ? error.message : String(error)
     await writeFile(join(directory, `${feedFiles.failed}.new`), reason)
     await rename(join(directory, `${feedFiles.failed}.new`), join(directory, feedFiles.failed))
-    // What is ready already must not carry recovery on past a failure that somebody has been told of.
-    for (const name of await readdir(join(directory, feedFiles.ready))) {
-      if (!name.endsWith('.history')) await rm(join(directory, feedFiles.ready, name), { force: true })
-    }
   }
 }
