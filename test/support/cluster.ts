@@ -67,6 +67,10 @@ export interface TestNode {
   killAgent(): Promise<void>
   /** SIGKILL to the postmaster alone. */
   killPostgres(): Promise<void>
+  /** SIGKILL to the fencer alone. */
+  killFencer(): Promise<void>
+  /** Runs another agent with the same options to its end. */
+  startSecondAgent(): Promise<{ readonly exitCode: number | null; readonly output: string }>
   /** SIGSTOP and SIGCONT to the agent alone. */
   pauseAgent(): void
   resumeAgent(): void
@@ -299,6 +303,19 @@ function testNode(options: AgentProcessOptions, directory: string, optionsFile: 
     },
     killPostgres: async () => {
       process.kill(await postmasterPid(dataDirectory), 'SIGKILL')
+    },
+    killFencer: async () => {
+      for (const pid of await processes()) {
+        const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+        if (command.includes('fencer/main.')) trySignal(pid, 'SIGKILL')
+      }
+    },
+    startSecondAgent: async () => {
+      const second = spawn(process.execPath, [agentProgram, optionsFile], { stdio: ['ignore', 'pipe', 'pipe'] })
+      let output = ''
+      for (const stream of [second.stdout, second.stderr]) stream.on('data', (chunk) => (output += String(chunk)))
+      const exitCode = await new Promise<number | null>((resolve) => void second.once('close', resolve))
+      return { exitCode, output }
     },
     pauseAgent: () => signalAgent('SIGSTOP'),
     resumeAgent: () => signalAgent('SIGCONT'),
