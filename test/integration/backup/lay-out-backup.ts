@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { readManifest } from '../../../src/repository/catalogue.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
 import type { Manifest, ManifestFile } from '../../../src/repository/core/manifest.ts'
+import { segmentNameAt } from '../../../src/repository/core/object-names.ts'
 import { splitByRecord } from '../../../src/repository/core/page-map.ts'
 import { type OpenPack, openPack } from '../../../src/repository/pack-reader.ts'
 import type { Repository } from '../../../src/repository/repository.ts'
 import { readWalSegment, walInventory } from '../../../src/repository/wal-objects.ts'
+import type { Lsn } from '../../../src/wal/core/lsn.ts'
 
 const pageBytes = 8192
 
@@ -71,9 +73,12 @@ async function layOutFile(
   if (size !== file.sizeBytes) throw new Error(`${file.path} has ${size} bytes, not ${file.sizeBytes}`)
 }
 
+/** Only what the backup itself needs: a backup that needs more does not recover. */
 async function layOutWal(repository: Repository, { facts }: Commit, directory: string): Promise<void> {
   await mkdir(directory)
+  const nameAt = (lsn: Lsn): string => segmentNameAt(facts.timeline, lsn, facts.walSegmentBytes)
   for (const { name } of (await walInventory(repository, facts.cluster)).segments) {
+    if (name < nameAt(facts.startLsn) || name > nameAt(facts.stopLsn)) continue
     await writeFile(join(directory, name), await readWalSegment(repository, { cluster: facts.cluster, name }))
   }
 }
