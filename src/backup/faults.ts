@@ -6,11 +6,6 @@ export const backupFaults = defineFaults({
     meaning: 'The data directory to copy is not the one that the server to back up runs on.',
     hint: 'Run the backup on the machine of the server, with the data directory that `SHOW data_directory` names.',
   },
-  'backup-foreign-system': {
-    exitClass: 'refused',
-    meaning: 'The repository holds backups of another database system under this cluster’s name.',
-    hint: 'Check that the configuration names the right repository and cluster; a new database system needs a new cluster name.',
-  },
   'backup-server-unfit': {
     exitClass: 'refused',
     meaning:

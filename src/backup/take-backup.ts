@@ -1,20 +1,18 @@
 import { availableParallelism } from 'node:os'
 import type { ConnectionTarget } from '../postgres/connection-target.ts'
 import { beginBackup, type BackupSession } from '../repository/backup-session.ts'
-import { listBackups } from '../repository/catalogue.ts'
+import { claimCluster } from '../repository/cluster-identity.ts'
 import type { DamagedPage } from '../repository/core/backup-facts.ts'
 import type { Commit } from '../repository/core/commit.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
 import { withDeadline } from '../std/deadline.ts'
-import { Fault } from '../std/fault.ts'
 import type { CopyFigures } from './copy/copy-protocol.ts'
 import { copyDataDirectory, type CopyProgress } from './copy-data-directory.ts'
 import { estimateRemaining, type BackupProgress } from './core/progress.ts'
 import { type CopiedBackup, describeBackup } from './describe-backup.ts'
-import { backupFaults } from './faults.ts'
 import { findRewrittenPages } from './find-rewritten-pages.ts'
-import { openServerSession, type ServerFacts, type ServerSession } from './server-session.ts'
+import { openServerSession, type ServerSession } from './server-session.ts'
 import { waitForWal } from './wait-for-wal.ts'
 import { whileServerLives } from './while-server-lives.ts'
 
@@ -78,7 +76,7 @@ export async function takeBackup(request: BackupRequest, options: BackupOptions)
   const { repository, cluster, target, dataDirectory } = request
   const { clock, signal } = options
   await using server = await openServerSession(target, dataDirectory, { signal })
-  await assertSameSystem(repository, cluster, server.facts, signal)
+  await claimCluster(repository, { cluster, ...server.facts }, { signal })
   const session = await beginBackup(repository, { cluster, kind: 'full' }, { clock, signal })
   const run = new BackupRun(request, options, session)
   try {
@@ -182,23 +180,6 @@ class BackupRun {
 }
 
 /** One cluster name in a repository is one database system: backups of another must not mix with them. */
-async function assertSameSystem(
-  repository: Repository,
-  cluster: string,
-  facts: ServerFacts,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { backups } = await listBackups(repository, cluster, { signal })
-  const foreign = backups.find((backup) => backup.facts.systemIdentifier !== facts.systemIdentifier)
-  if (foreign === undefined) return
-  const [theirs, ours] = [foreign.facts.systemIdentifier.toString(), facts.systemIdentifier.toString()]
-  throw new Fault(
-    backupFaults['backup-foreign-system'],
-    `Cannot back up this server as ${cluster}: its system identifier is ${ours}, but backup ${foreign.facts.backup} is of ${theirs}`,
-    { details: { cluster, ours, theirs, backup: foreign.facts.backup } },
-  )
-}
-
 /** Gives the space back. What cannot be removed now refers to nothing and is the collector's. */
 async function abandon(session: BackupSession): Promise<void> {
   await withDeadline('remove an unfinished backup', abandonDeadlineMs, undefined, (signal) =>

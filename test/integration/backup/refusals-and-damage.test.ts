@@ -9,6 +9,7 @@ import { scanPages } from '../../../src/backup/page/scan-pages.ts'
 import { openServerSession } from '../../../src/backup/server-session.ts'
 import { takeBackup } from '../../../src/backup/take-backup.ts'
 import { listBackups } from '../../../src/repository/catalogue.ts'
+import { repositoryFaults } from '../../../src/repository/faults.ts'
 import { systemClock as clock } from '../../../src/std/clock.ts'
 import { Fault } from '../../../src/std/fault.ts'
 import { stdFaults } from '../../../src/std/faults.ts'
@@ -20,11 +21,11 @@ async function backups(scene: BackupScene): Promise<number> {
   return (await listBackups(scene.repository, 'main')).backups.length
 }
 
-/** Every object below the cluster but its WAL. */
+/** Every object below the cluster but its WAL and the note of whose it is. */
 async function remains(scene: BackupScene): Promise<string[]> {
   const keys: string[] = []
-  for await (const { key } of scene.repository.store.list('main/')) if (!key.startsWith('main/wal/')) keys.push(key)
-  return keys
+  for await (const { key } of scene.repository.store.list('main/')) keys.push(key)
+  return keys.filter((key) => !key.startsWith('main/wal/') && key !== 'main/cluster.json')
 }
 
 for (const installation of await testMajors()) {
@@ -103,7 +104,7 @@ test('a server of another system is refused under the same cluster name', { time
   await takeBackup(scene.request, { clock })
   await using other = await createTestServer()
   const foreign = { ...scene.request, target: other.target, dataDirectory: other.dataDirectory }
-  await assert.rejects(takeBackup(foreign, { clock }), { kind: backupFaults['backup-foreign-system'] })
+  await assert.rejects(takeBackup(foreign, { clock }), { kind: repositoryFaults['repository-cluster-mismatch'] })
   assert.equal(await backups(scene), 1)
 })
 
