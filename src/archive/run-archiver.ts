@@ -92,6 +92,8 @@ class Archiver {
   readonly #gaps: ArchiveGap[] = []
   #state: ArchiverStatus['state'] = 'connecting'
   #sink: WalSink | undefined
+  #receivedLsn: Lsn | undefined
+  #durableLsn: Lsn | undefined
   #timeline: TimelineId | undefined
   #serverLsn: Lsn | undefined
   #error: unknown
@@ -271,12 +273,14 @@ class Archiver {
   }
 
   #tell(): void {
+    this.#receivedLsn = this.#sink?.receivedLsn ?? this.#receivedLsn
+    this.#durableLsn = this.#sink?.durableLsn ?? this.#durableLsn
     this.#options.onStatus?.({
       state: this.#state,
       timeline: this.#timeline,
       serverLsn: this.#serverLsn,
-      receivedLsn: this.#sink?.receivedLsn,
-      durableLsn: this.#sink?.durableLsn,
+      receivedLsn: this.#receivedLsn,
+      durableLsn: this.#durableLsn,
       tailAgeMs: this.#sink?.pendingMs ?? 0,
       gaps: [...this.#gaps],
       error: this.#error,
