@@ -91,11 +91,17 @@ async function countLost(context: DemoContext, workload: Workload): Promise<numb
 }
 
 /** The marks of a failover and the events of the agents that set them; the first one after the fault counts. */
-const marksByEvent: readonly (readonly [string, readonly string[]])[] = [
+const handOver: readonly (readonly [string, readonly string[]])[] = [
   ['detected', ['postgres-exited', 'freezing']],
   ['fenced', ['lease-released', 'freezing']],
   ['elected', ['acquired']],
   ['promoted', ['promoted']],
+]
+
+/** Where the leader kept its lease and started its server again, nobody was fenced, elected or promoted. */
+const restart: typeof handOver = [
+  ['detected', ['postgres-exited']],
+  ['started again in place', ['postgres-started']],
 ]
 
 function timeline(
@@ -105,9 +111,10 @@ function timeline(
   redundantAt: number | undefined,
 ): FailoverMark[] {
   const since = (at: number | undefined): number | undefined => (at === undefined ? undefined : at - faultAt)
+  const handedOver = events.some(({ event }) => event === 'acquired')
   return [
     { name: 'fault', atMs: 0 },
-    ...marksByEvent.map(([name, kinds]) => ({
+    ...(handedOver ? handOver : restart).map(([name, kinds]) => ({
       name,
       atMs: since(events.find(({ event }) => kinds.includes(event))?.monotonicMs),
     })),

@@ -8,9 +8,9 @@ const style = `
 body { margin: 0 auto; max-width: 60rem; padding: 2.5rem 1.25rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper) }
 h1 { font-size: 1.7rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem } p { margin: .3rem 0 }
 .soft { color: var(--soft) } .good { color: var(--good) } .bad { color: var(--bad) }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
+table { width: 100%; table-layout: fixed; border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .35rem .6rem .35rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top }
-th { font-weight: 600; color: var(--soft) } td.number { text-align: right; white-space: nowrap }
+th { font-weight: 600; color: var(--soft) } td.number { text-align: right; white-space: nowrap; width: 7rem } td { overflow-wrap: anywhere }
 .bar { display: block; height: .6rem; border-radius: .3rem; background: var(--bar); min-width: 2px }
 .track { width: 45% } .mark { width: 1.6rem }
 @media print { :root { --ink: #000; --paper: #fff; --line: #bbb } body { padding: 0; max-width: none; font-size: 11pt } h2 { break-after: avoid } tr, .failover { break-inside: avoid } }
