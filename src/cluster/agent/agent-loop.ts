@@ -79,7 +79,9 @@ export class AgentLoop {
     await facts.close()
     watching.abort()
     await watch
-    await fencer().shutdown({ mode: 'fast', thenKillAfterMs: 10_000 })
+    await fencer()
+      .shutdown({ mode: 'fast', thenKillAfterMs: 10_000 })
+      .catch((error: unknown) => options.log.error('the fencer did not end', { error }))
     await keeper.release().catch(() => undefined)
     await keeper.leave().catch(() => undefined)
     events.note('agent-ended')
@@ -137,7 +139,7 @@ export class AgentLoop {
         if (isTask(command)) {
           this.#tasks.start(command, (signal) => executeTask(this.#context, command, observation, signal))
         } else {
-          await executeInstant(this.#context, command)
+          await executeInstant(this.#context, command, observation)
         }
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error)

@@ -1,5 +1,8 @@
 import { withSql } from '../../postgres/sql.ts'
 import type { Command, InstantCommand, TaskCommand } from '../core/decision.ts'
+import type { StateEntry } from '../core/keys.ts'
+import type { View } from '../core/view.ts'
+import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Observation } from './observe.ts'
 import type { AgentContext } from './agent-context.ts'
 import { bootstrapData } from './bootstrap-data.ts'
@@ -30,7 +33,11 @@ export function isTask(command: Command): command is TaskCommand {
 }
 
 /** Does one quick command. */
-export async function executeInstant(context: AgentContext, command: InstantCommand): Promise<void> {
+export async function executeInstant(
+  context: AgentContext,
+  command: InstantCommand,
+  { view }: Observation,
+): Promise<void> {
   const { options, memory, configuration, prover, events } = context
   switch (command.command) {
     case 'claim-initialize':
@@ -40,7 +47,8 @@ export async function executeInstant(context: AgentContext, command: InstantComm
     case 'release':
       return await releaseLease(context, command)
     case 'publish-state':
-      return await publishState(context, command.state, command.stateRevision)
+      await publishState(context, command.state, command.stateRevision)
+      return noteDurability(context, view, command.state)
     case 'record-history':
       return await recordHistory(context, {
         term: command.state.term,
@@ -70,20 +78,39 @@ export async function executeInstant(context: AgentContext, command: InstantComm
     case 'prove-writable':
       return prover.prove(command.term)
     case 'create-slots':
-      return await withSql(localTarget(options), { statementTimeoutMs: sqlTimeoutMs }, async (sql) => {
-        for (const name of command.names) {
-          await sql.query('select pg_create_physical_replication_slot($1, true)', [name])
-        }
-      })
+      return await withSql(
+        localTarget(options),
+        { connectTimeoutMs: sqlTimeoutMs, statementTimeoutMs: sqlTimeoutMs },
+        async (sql) => {
+          for (const name of command.names) {
+            await sql.query('select pg_create_physical_replication_slot($1, true)', [name])
+          }
+        },
+      )
     case 'drop-slots':
-      return await withSql(localTarget(options), { statementTimeoutMs: sqlTimeoutMs }, async (sql) => {
-        for (const name of command.names) await sql.query('select pg_drop_replication_slot($1)', [name])
-      })
+      return await withSql(
+        localTarget(options),
+        { connectTimeoutMs: sqlTimeoutMs, statementTimeoutMs: sqlTimeoutMs },
+        async (sql) => {
+          for (const name of command.names) await sql.query('select pg_drop_replication_slot($1)', [name])
+        },
+      )
     case 'end-switchover':
       events.note('switchover-ended', { id: command.id, outcome: command.outcome })
       return await endSwitchover(context, command.revision)
     default:
       return command satisfies never
+  }
+}
+
+/** From where to where commits were on this node alone (L8). */
+function noteDurability({ events, memory }: AgentContext, view: View, next: StateEntry): void {
+  const before = view.coordinator.status === 'read' ? (view.coordinator.cluster.state.value?.degraded ?? null) : null
+  if (before === null && next.degraded !== null) {
+    events.note('durability-degraded', { fromLsn: formatLsn(next.degraded.lsn), because: next.degraded.because })
+  } else if (before !== null && next.degraded === null) {
+    const toLsn = memory.lastFlushLsn === null ? null : formatLsn(memory.lastFlushLsn)
+    events.note('durability-restored', { fromLsn: formatLsn(before.lsn), toLsn })
   }
 }
 

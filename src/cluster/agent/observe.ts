@@ -2,6 +2,9 @@ import { withDeadline } from '../../std/deadline.ts'
 import type { MonotonicMs } from '../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import type { FencerClient } from '../fencer/fencer-client.ts'
+import { parseSyncNames } from '../core/sync-names.ts'
+import { nobody } from '../core/sync-set.ts'
+import type { SyncSet } from '../core/sync-set.ts'
 import { MalformedValue } from '../core/json-reader.ts'
 import type {
   CoordinatorView,
@@ -138,6 +141,7 @@ async function primaryView(context: AgentContext, facts: ServerFacts): Promise<P
   const { options, memory } = context
   const flushLsn = facts.flushLsn ?? (0n as Lsn)
   memory.lastFlushLsn = flushLsn
+  memory.syncInForce ??= inForceOf(facts)
   return {
     status: 'primary',
     lineage: await readLineage(options.dataDirectory, facts.timeline as TimelineId),
@@ -150,6 +154,15 @@ async function primaryView(context: AgentContext, facts: ServerFacts): Promise<P
     })),
     slots: facts.slots,
   }
+}
+
+/**
+ * What may be in force at a server that an earlier life of this agent has configured. Whether the server has already
+ * begun to wait for standbys is not known, so that nobody counts as well until it is proven.
+ */
+function inForceOf(facts: ServerFacts): readonly SyncSet[] {
+  const shown = parseSyncNames(facts.syncNames)
+  return shown === undefined || shown.count === 0 ? [nobody] : [nobody, shown]
 }
 
 async function standbyView({ options, walSegmentBytes }: AgentContext, facts: ServerFacts): Promise<StandbyView> {

@@ -80,6 +80,7 @@ export class ServerFactsReader {
   readonly #target: ConnectionTarget
   readonly #clock: Clock
   #sql: Sql | undefined
+  #connection = new AbortController()
   #pending: Promise<FactsAnswer> | undefined
 
   constructor(target: ConnectionTarget, clock: Clock) {
@@ -103,9 +104,12 @@ export class ServerFactsReader {
     }
   }
 
+  /** Ends the connection at once: a server that hangs would never answer a farewell. */
   async close(): Promise<void> {
     const sql = this.#sql
     this.#sql = undefined
+    this.#connection.abort()
+    this.#connection = new AbortController()
     await sql?.close()
   }
 
@@ -113,6 +117,7 @@ export class ServerFactsReader {
     try {
       this.#sql ??= await openSql(this.#target, {
         connectTimeoutMs: 3000,
+        signal: this.#connection.signal,
         statementTimeoutMs,
         applicationName: 'holdfast agent',
       })

@@ -19,6 +19,7 @@ import {
   standbyView,
   state,
 } from './view.fixture.ts'
+import { isSafe } from './sync-set.ts'
 import type { ServerView, View } from './view.ts'
 
 const names = ['a', 'b', 'c'] as const
@@ -150,6 +151,26 @@ describe('laws of decide', () => {
         if (command.command !== 'acquire') continue
         assert.equal(seen(view).leader.value, null)
         assert.equal(command.state.term, (seen(view).state.value?.term ?? 0) + 1)
+      }
+    })
+  })
+
+  it('L2: makes a primary only under a set that no vote of the recorded voters can get round', () => {
+    law((view, commands) => {
+      for (const command of commands) {
+        const sync = command.command === 'promote' || command.command === 'start' ? command.sync : null
+        const recorded = seen(view).state.value
+        if (sync !== null) assert.ok(recorded !== null && isSafe(recorded.voters, sync, view.self.node))
+      }
+    })
+  })
+
+  it('L2: puts no set in force that a vote of the recorded voters could get round', () => {
+    law((view, commands) => {
+      for (const command of commands) {
+        const recorded = seen(view).state.value
+        if (command.command !== 'apply-sync') continue
+        assert.ok(recorded !== null && isSafe(recorded.voters, command.sync, view.self.node))
       }
     })
   })

@@ -35,8 +35,10 @@ export function nextSyncStep({ leader, voters, inForce, proven, desired }: SyncS
     if (sameVoters(voters, final) || !(proven || leaderAlone)) return { step: 'settled' }
     return { step: 'publish', voters: final }
   }
+  // Going on alone is published, and with it the downgrade, before anything is acknowledged alone.
+  if (leaderAlone && !sameVoters(voters, final)) return { step: 'publish', voters: final }
   if (isSafe(voters, desired, leader)) return { step: 'apply', sync: desired }
   const safeNow = inForce.every((sync) => isSafe(final, sync, leader))
-  if (leaderAlone || (proven && safeNow)) return { step: 'publish', voters: final }
+  if (proven && safeNow) return { step: 'publish', voters: final }
   return { step: 'publish', voters: bridgingVoters(voters, [...inForce, desired]) }
 }

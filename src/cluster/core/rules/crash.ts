@@ -1,7 +1,8 @@
-import { initialSync } from '../desired-sync.ts'
+import type { Lsn } from '../../../wal/core/lsn.ts'
 import { assumedHandOverMs, forecastRestartMs } from '../forecast.ts'
 import { ago, propose, recentFailures, soonMs } from '../proposal.ts'
 import type { FoundedView, Proposal } from '../proposal.ts'
+import { firstCommit } from './first-commit.ts'
 
 const crashLimit = 3
 const crashWindowMs = 120_000
@@ -14,17 +15,17 @@ export const yieldMs = 5000
 /** This node leads and its server is not there: restart it, or hand over, whichever is forecast to be sooner. */
 export function serverDown(view: FoundedView): Proposal {
   const { data } = view
-  if (data.status !== 'present') return handOver(view, 'HA-062', 'its data is gone')
+  if (data.status !== 'present') return handOver('HA-062', 'its data is gone')
   const crashes = view.memory.crashes.filter((at) => ago(view, at) < crashWindowMs).length
   const heir = heirOf(view)
   const failures = recentFailures(view, 'start', crashWindowMs)
   if (heir !== null && (crashes >= crashLimit || failures >= 2)) {
-    return handOver(view, 'HA-062', `${crashes} crashes and ${failures} failed starts lately; ${heir} can take over`)
+    return handOver('HA-062', `${crashes} crashes and ${failures} failed starts lately; ${heir} can take over`)
   }
   const restartMs = forecastRestartMs(data.clean ? 0 : data.recoveryBytes)
   if (data.standbySignal) return start(view, 'standby', 'it has to be promoted')
   if (heir !== null && view.state.promoted && assumedHandOverMs < restartMs) {
-    return handOver(view, 'HA-060', `restart forecast ${restartMs} ms, hand-over to ${heir} ${assumedHandOverMs} ms`)
+    return handOver('HA-060', `restart forecast ${restartMs} ms, hand-over to ${heir} ${assumedHandOverMs} ms`)
   }
   const others = heir === null ? 'nobody can take over' : `hand-over to ${heir} ${assumedHandOverMs} ms`
   return start(view, 'primary', `restart forecast ${restartMs} ms, ${others}`)
@@ -47,11 +48,14 @@ function startingLimitMs({ data }: FoundedView): number {
 }
 
 function start(view: FoundedView, as: 'primary' | 'standby', text: string): Proposal {
-  const sync = as === 'primary' ? initialSync(view, view.state) : null
-  return propose('HA-061', text, [{ command: 'start', as, sync, upstream: null }])
+  if (as === 'standby') return propose('HA-061', text, [{ command: 'start', as, sync: null, upstream: null }])
+  const reached = view.data.status === 'present' ? view.data.reached : (0n as Lsn)
+  const first = firstCommit(view, reached, 'restarted')
+  if ('before' in first) return first.before
+  return propose('HA-061', text, [{ command: 'start', as, sync: first.sync, upstream: null }])
 }
 
-function handOver(_view: FoundedView, rule: 'HA-060' | 'HA-062', text: string): Proposal {
+function handOver(rule: 'HA-060' | 'HA-062', text: string): Proposal {
   return propose(rule, text, [{ command: 'release', because: text, yieldMs }])
 }
 

@@ -1,11 +1,11 @@
+import type { Lsn } from '../../../wal/core/lsn.ts'
 import type { StateEntry } from '../keys.ts'
-import { initialSync } from '../desired-sync.ts'
 import { ago, propose, soonMs } from '../proposal.ts'
 import type { FoundedView, Proposal } from '../proposal.ts'
 import { slotName } from '../slot-name.ts'
-import { nextSyncStep } from '../sync-step.ts'
-import type { PrimaryView } from '../view.ts'
+import type { PrimaryView, StandbyView } from '../view.ts'
 import { serverDown, serverMute } from './crash.ts'
+import { firstCommit } from './first-commit.ts'
 import { switchover } from './switchover.ts'
 import { keepDurability } from './sync.ts'
 
@@ -19,7 +19,7 @@ export function lead(view: FoundedView): readonly Proposal[] {
     case 'silent':
       return [serverMute(view)]
     case 'standby':
-      return [becomePrimary(view)]
+      return [becomePrimary(view, server)]
     case 'primary':
       return serve(view, server)
     default:
@@ -27,19 +27,12 @@ export function lead(view: FoundedView): readonly Proposal[] {
   }
 }
 
-/** Promotes only under voters and a durability set that no later vote can get round. */
-function becomePrimary(view: FoundedView): Proposal {
-  const { self, state } = view
-  const desired = initialSync(view, state)
-  const step = nextSyncStep({ leader: self.node, voters: state.voters, inForce: [], proven: false, desired })
-  if (step.step === 'publish') {
-    const next = withVoters(view, step.voters)
-    return propose('HA-041', `voters become ${step.voters.needed} of ${step.voters.names.join(', ')}`, [
-      publish(view, next),
-    ])
-  }
+function becomePrimary(view: FoundedView, server: StandbyView): Proposal {
+  const { state } = view
+  const first = firstCommit(view, server.endLsn ?? (0n as Lsn), 'promoted')
+  if ('before' in first) return first.before
   return propose('HA-040', `term ${state.term}, timeline ${state.reservedTimeline}`, [
-    { command: 'promote', term: state.term, timeline: state.reservedTimeline, sync: desired },
+    { command: 'promote', term: state.term, timeline: state.reservedTimeline, sync: first.sync },
   ])
 }
 
@@ -104,10 +97,6 @@ function keepSlots(view: FoundedView, server: PrimaryView): readonly Proposal[] 
           ]),
         ]),
   ]
-}
-
-function withVoters(view: FoundedView, voters: StateEntry['voters']): StateEntry {
-  return { ...view.state, voters }
 }
 
 function publish(view: FoundedView, state: StateEntry) {

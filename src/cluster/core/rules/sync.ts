@@ -25,7 +25,7 @@ export function keepDurability(view: FoundedView, server: PrimaryView): readonly
         ]),
       ]
     case 'publish': {
-      const next = withVoters(view, server, step.voters, desired.count === 0)
+      const next = withVoters(view, server.flushLsn, step.voters, desired.count === 0)
       const rule = next.degraded !== null && state.degraded === null ? 'HA-052' : 'HA-051'
       return [
         propose(rule, `${step.voters.needed} of ${step.voters.names.join(', ')} have to vote`, [
@@ -60,14 +60,11 @@ function settle(view: FoundedView, server: PrimaryView, holds: boolean): readonl
   ]
 }
 
-function withVoters(view: FoundedView, server: PrimaryView, voters: Voters, alone: boolean): StateEntry {
+/** The state with other voters; with it, when commits are to go on without any standby, the downgrade (L8). */
+export function withVoters(view: FoundedView, lsn: Lsn, voters: Voters, alone: boolean): StateEntry {
   const { state, self } = view
   const degrading = alone && self.durability.mode === 'quorum'
-  return {
-    ...state,
-    voters,
-    degraded: degrading ? (state.degraded ?? degradedNow(view, server.flushLsn)) : state.degraded,
-  }
+  return { ...state, voters, degraded: degrading ? (state.degraded ?? degradedNow(view, lsn)) : state.degraded }
 }
 
 function degradedNow(view: FoundedView, lsn: Lsn): StateEntry['degraded'] {
