@@ -158,7 +158,8 @@ async function ensureSlot(connection: ReplicationConnection, slot: string): Prom
   if (state !== undefined) await connection.dropSlot(slot)
   await connection.createPhysicalSlot(slot, { reserveWal: true })
   const made = await connection.readSlot(slot)
-  if (made?.restartLsn != null) return made.restartLsn
+  const keeps = made?.restartLsn ?? undefined
+  if (keeps !== undefined) return keeps
   throw new Fault(
     replicationFaults['postgres-slot-missing'],
     `Cannot archive: the slot ${slot} was made and keeps no WAL`,

@@ -185,7 +185,16 @@ class Archiver {
     const stream = await connection.startPhysicalReplication({ slot, startLsn, timeline, statusIntervalMs: 1000 })
     const onChange = (error?: unknown): void => this.#onSinkChange(stream, error)
     await using sink = new WalSink({
-      ...{ repository, cluster, spool: this.#spool, segmentBytes, timeline, startLsn, stored, flushMs, clock, signal },
+      repository,
+      cluster,
+      spool: this.#spool,
+      segmentBytes,
+      timeline,
+      startLsn,
+      stored,
+      flushMs,
+      clock,
+      signal,
       onChange,
       onFailure: (error) => hardStop.abort(error),
       isFatal,

@@ -36,10 +36,11 @@ test('an archiver killed again and again leaves no gap, no wrong byte and no cru
   await using scene = await openArchiveScene({ parameters: { max_wal_size: '2GB' } })
   await using sql = await scene.server.sql()
   await sql.query('CREATE TABLE t (x text)')
-  let writing = true
+  const stop = new AbortController()
   const load = (async () => {
     await using writer = await scene.server.sql()
-    while (writing) await writer.query("INSERT INTO t SELECT repeat('x', 500) FROM generate_series(1, 2000)")
+    while (!stop.signal.aborted)
+      await writer.query("INSERT INTO t SELECT repeat('x', 500) FROM generate_series(1, 2000)")
   })()
   try {
     for (let round = 0; round < 6; round += 1) {
@@ -50,7 +51,7 @@ test('an archiver killed again and again leaves no gap, no wrong byte and no cru
       await exited
     }
   } finally {
-    writing = false
+    stop.abort()
     await load
   }
   const lsn = await currentLsn(sql)

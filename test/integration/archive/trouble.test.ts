@@ -128,7 +128,8 @@ test(
     await using archiver = startArchiver(scene)
     await caughtUp(archiver, sql)
     state.broken = true
-    for (let round = 0; round < 6; round += 1) await sql.query("INSERT INTO t SELECT -1 FROM generate_series(1, 250000)")
+    for (let round = 0; round < 6; round += 1)
+      await sql.query('INSERT INTO t SELECT -1 FROM generate_series(1, 250000)')
     const status = await archiver.until(({ error }) => error !== undefined)
     assert.ok(isFault(status.error, storeFaults['store-failed']))
     assert.ok((await readdir(scene.spoolDirectory)).length <= 6)
@@ -139,8 +140,8 @@ test(
     assert.ok(Number(kept?.bytes) > 80e6, 'the slot keeps what the repository does not have')
     state.broken = false
     const lsn = await currentLsn(sql)
-  const healed = await archiver.until(({ durableLsn = 0n }) => durableLsn >= lsn)
-  assert.equal(healed.error, undefined)
+    const healed = await archiver.until(({ durableLsn = 0n }) => durableLsn >= lsn)
+    assert.equal(healed.error, undefined)
     assert.ok((await durableEnd(scene, 1)) >= lsn)
     assert.ok((await compareSegments(scene)) >= 4)
   },

@@ -114,8 +114,11 @@ test('tablespaces go where they are told to, and never to their old place', { ti
   const elsewhere = join(scene.server.directory, 'slow disk')
   await runRestore(scene.repository, planned, { ...options, tablespaces: new Map([[oid, elsewhere]]) })
   await using recovered = await recover(scene.repository, planned, {
-    ...{ installation: scene.server.installation, dataDirectory: targetDirectory, action: 'promote' },
-    ...{ superuser, clock: systemClock },
+    installation: scene.server.installation,
+    dataDirectory: targetDirectory,
+    action: 'promote',
+    superuser,
+    clock: systemClock,
   })
   assert.deepEqual(await rowsOf(recovered), ['1'])
   assert.equal(await readlink(join(targetDirectory, 'pg_tblspc', String(oid))), elsewhere)
