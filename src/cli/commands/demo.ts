@@ -14,7 +14,7 @@ export const demoCommand = defineCommand({
   name: 'demo',
   summary: 'watch a cluster survive two disasters on this machine',
   description:
-    'Makes a cluster of three nodes from nothing in a temporary directory, lets clients write, takes an encrypted backup, kills the primary twice, deletes rows and restores them, and checks and measures each step. Uses an installed PostgreSQL only with `--major`; else the embedded one. Needs Linux, no root and no Docker; run as root it continues as `nobody`. Ctrl-C cleans up.',
+    'Makes a cluster of three nodes from nothing in a temporary directory, lets clients write, takes an encrypted backup, kills the primary twice, deletes rows and restores them, and checks and measures each step. Uses the embedded PostgreSQL that came with npm. Needs Linux, no root and no Docker; run as root it continues as `nobody`. Ctrl-C cleans up.',
   options: {
     seed: {
       flag: '--seed <n>',
@@ -24,7 +24,7 @@ export const demoCommand = defineCommand({
     keep: { flag: '--keep', about: 'leave the cluster running when done' },
     major: {
       flag: '--major <n>',
-      about: 'the PostgreSQL major version to use (default: the newest found)',
+      about: 'the PostgreSQL major version to use (default: the embedded one)',
       parse: parseWhole(15, 18),
     },
     report: { flag: '--report <directory>', about: 'where to write the report (default: here)', parse: asText },

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { waitUntil } from '../../std/wait-until.ts'
 import { parseLsn } from '../../wal/core/lsn.ts'
 import { describeBytes } from '../../std/byte-size.ts'
-import { onNode, patienceMs, primaryNode, type DemoContext } from './demo-context.ts'
+import { onNode, patienceMs, primaryNode, type ClusterAccess, type DemoContext } from './demo-context.ts'
 import { formatMs } from './report.ts'
 
 /** What the demo reads of the documents that the shipped commands print with `--json`. */
@@ -64,7 +64,10 @@ async function writeAndLocate(context: DemoContext): Promise<{ readonly at: numb
 }
 
 /** Waits until a restore from the repository would reach this WAL position. */
-export async function repositoryHolds(context: DemoContext, lsn: bigint): Promise<void> {
+export async function repositoryHolds(
+  context: ClusterAccess & Pick<DemoContext, 'command'>,
+  lsn: bigint,
+): Promise<void> {
   const { clock, signal, command, cluster } = context
   const [node] = cluster.nodes
   if (node === undefined) throw new Error('no nodes')

@@ -41,6 +41,8 @@ export interface DemoClusterOptions {
   readonly program: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly major: number | undefined
+  /** Where PostgreSQL's programs are; left out, they are looked for. */
+  readonly binDirectory?: string | undefined
 }
 
 const superuser = 'postgres'
@@ -123,6 +125,7 @@ function nodeConfig(
     },
     postgres: {
       ...(options.major === undefined ? {} : { major: options.major }),
+      ...(options.binDirectory === undefined ? {} : { binDirectory: options.binDirectory }),
       port: node.port,
       listenAddresses: ['127.0.0.1'],
       superuser: { name: superuser, passwordFile: files.superuser },

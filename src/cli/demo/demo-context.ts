@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import type { ConnectionTarget } from '../../postgres/connection-target.ts'
+import type { Installation } from '../../postgres/installation.ts'
 import { openReadWriteSql } from '../../postgres/read-write-connection.ts'
 import { withSql, type Sql } from '../../postgres/sql.ts'
 import type { Clock } from '../../std/clock.ts'
@@ -18,6 +19,7 @@ export interface ClusterAccess {
 export interface DemoContext extends ClusterAccess {
   readonly list: CheckList
   readonly random: () => number
+  readonly installation: Installation
   /** Runs a shipped command on a node, as an operator would, with `--json`, and gives what it printed. */
   readonly command: (node: DemoNode, ...args: string[]) => Promise<unknown>
 }

@@ -1,9 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionTarget } from '../../postgres/connection-target.ts'
-import { dataDirectoryMajor } from '../../postgres/data-directory.ts'
-import { chooseInstallation, installationSearch } from '../../postgres/installation.ts'
 import { startServer } from '../../postgres/server.ts'
 import { withSql, type Sql } from '../../postgres/sql.ts'
 import { parseLsn } from '../../wal/core/lsn.ts'
@@ -105,10 +103,7 @@ async function withRestoredCopy<Result>(
 ): Promise<Result> {
   const sockets = await mkdtemp(join(tmpdir(), 'hf-d-'))
   try {
-    await mkdir(sockets, { recursive: true, mode: 0o700 })
-    const search = installationSearch(process.env, process.getuid?.() ?? 0)
-    const installation = await chooseInstallation(search, { major: await dataDirectoryMajor(directory) })
-    await using _server = await startServer(installation, directory, {
+    await using _server = await startServer(context.installation, directory, {
       logFile: join(sockets, 'postgres.log'),
       parameters: { unix_socket_directories: sockets },
       signal: context.signal,

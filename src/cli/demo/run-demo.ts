@@ -1,6 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import {
+  chooseInstallation,
+  findInstallations,
+  installationSearch,
+  type Installation,
+} from '../../postgres/installation.ts'
 import { seededRandom } from '../../std/random.ts'
 import type { CommandContext } from '../command.ts'
 import { backupChapter } from './backup-chapter.ts'
@@ -42,17 +48,19 @@ export async function runDemo(
   const directory = await mkdtemp(join(tmpdir(), 'hf-demo-'))
   await using cleanUp = new AsyncDisposableStack()
   cleanUp.defer(() => rm(directory, { recursive: true, force: true }))
+  const installation = await demoInstallation(options.major, context)
   const cluster = cleanUp.use(
     await prepareDemoCluster({
       directory,
       program: context.program,
       environment: context.environment,
-      major: options.major,
+      major: installation.major,
+      binDirectory: installation.binDirectory,
     }),
   )
   const list = createCheckList(clock, signal, listener)
   const command = shippedCommand(context.program, context.environment, signal)
-  const demo: DemoContext = { cluster, list, clock, signal, random: seededRandom(options.seed), command }
+  const demo: DemoContext = { cluster, list, clock, signal, random: seededRandom(options.seed), command, installation }
   const found = await runChapters(demo)
   const report: DemoReport = {
     holdfast: context.version,
@@ -72,6 +80,16 @@ export async function runDemo(
   // Kept: the stack is forgotten, so that nothing is stopped or removed.
   if (options.keep) cleanUp.move()
   return { report, files, kept }
+}
+
+/** The embedded PostgreSQL, so that no installed one is needed or touched; an installed one where there is no other. */
+async function demoInstallation(major: number | undefined, { environment }: CommandContext): Promise<Installation> {
+  const search = installationSearch(environment, process.getuid?.() ?? 0)
+  const found = await findInstallations(search)
+  const embedded = found.find(
+    (installation) => installation.source === 'embedded' && (major === undefined || installation.major === major),
+  )
+  return embedded ?? (await chooseInstallation(search, { major }))
 }
 
 interface Findings {
