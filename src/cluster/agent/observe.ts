@@ -226,7 +226,8 @@ function remember(context: AgentContext, coordinator: CoordinatorView, server: S
   if (coordinator.status === 'read') {
     const absent = coordinator.cluster.leader.value === null
     memory.leaderAbsentSince = absent ? (memory.leaderAbsentSince ?? now) : null
-    if (!absent && memory.yieldUntil !== null) memory.yieldUntil = null
+    // Only another leader ends the yielding: this look may have begun before this node gave up its lease.
+    if (!absent && coordinator.cluster.leader.value?.node !== context.options.node) memory.yieldUntil = null
   }
   if (server.status === 'standby') {
     const cutOff = !server.receiving && server.upstream === null && server.endLsn !== null
