@@ -21,7 +21,7 @@ import { openWalFeed } from './feed/wal-feed.ts'
 import type { WalFeed } from './feed/wal-feed.ts'
 import { latestRecord } from './latest-record.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
-import { recoveryFault } from './recovery-fault.ts'
+import { knownFault, recoveryFault } from './recovery-fault.ts'
 import { requireComplete } from './target-directory.ts'
 
 export interface RecoverOptions {
@@ -107,18 +107,15 @@ export async function recover(
     ...isolationSettings(installation.major),
     ...(await accessParameters(dataDirectory, socketDirectory)),
   }
+  const ended = { planned, options, feed, logFile }
+  const started = startServer(installation, dataDirectory, { logFile, parameters, until: 'process', signal })
+  // A recovery that ends at once looks like a server that does not start.
   const server = stack.use(
-    await startServer(installation, dataDirectory, { logFile, parameters, until: 'process', signal }),
+    await started.catch(async (error: unknown) => {
+      throw signal?.aborted === true ? error : ((await knownFault(ended)) ?? error)
+    }),
   )
-  const run: RecoveryRun = {
-    planned,
-    options,
-    feed,
-    server,
-    logFile,
-    startedAt,
-    connection: connectionTo(socketDirectory, options),
-  }
+  const run: RecoveryRun = { ...ended, server, startedAt, connection: connectionTo(socketDirectory, options) }
   await waitForTarget(run)
   if (options.action === 'promote') await writeRestoredConfiguration(dataDirectory, settings)
   const owned = stack.move()

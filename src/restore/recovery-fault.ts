@@ -8,15 +8,31 @@ import { describeRecoveryTarget } from './core/target.ts'
 import { restoreFaults } from './faults.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 
-/** Why a recovery ended before its target: what the feed could not bring, else what the server's log says. */
-export async function recoveryFault(run: {
+/** What is known of a recovery that ended before its target. */
+export interface EndedRecovery {
   readonly planned: PlannedRestore
   readonly options: { readonly dataDirectory: string }
   readonly feed: { readonly failure: unknown }
   readonly logFile: string
-}): Promise<unknown> {
+}
+
+/** Why a recovery ended before its target: what the feed could not bring, else what the server's log says. */
+export async function recoveryFault(run: EndedRecovery): Promise<unknown> {
+  const known = await knownFault(run)
+  if (known !== undefined) return known
+  const { plan } = run.planned
+  const { dataDirectory } = run.options
+  const target = describeRecoveryTarget(plan.target)
+  const last = lastLines(await readFile(run.logFile, 'utf8'), 8)
+  return new Fault(restoreFaults['restore-recovery-failed'], `Cannot recover ${dataDirectory} to ${target}: ${last}`, {
+    details: { directory: dataDirectory, target, backup: plan.backup.id, timeline: plan.timeline },
+  })
+}
+
+/** As {@link recoveryFault}, but undefined when the log has none of the reasons that we know. */
+export async function knownFault(run: EndedRecovery): Promise<unknown> {
   if (run.feed.failure !== undefined) return run.feed.failure
-  const log = await readFile(run.logFile, 'utf8')
+  const log = await readFile(run.logFile, 'utf8').catch(() => '')
   const end = readRecoveryEnd(log)
   const { plan } = run.planned
   const { dataDirectory } = run.options
@@ -48,9 +64,5 @@ export async function recoveryFault(run: {
       { details },
     )
   }
-  return new Fault(
-    restoreFaults['restore-recovery-failed'],
-    `Cannot recover ${dataDirectory} to ${target}: ${lastLines(log, 8)}`,
-    { details },
-  )
+  return undefined
 }

@@ -47,7 +47,10 @@ export interface TargetDirectory {
  * Makes sure that the directories are there, empty, and have room, and puts the marker of an incomplete restore into the
  * first. Nothing is written when one of them is not empty.
  */
-export async function claimTargetDirectory(target: TargetDirectory, manifest: Manifest): Promise<void> {
+export async function claimTargetDirectory(
+  target: TargetDirectory,
+  manifest: Pick<Manifest, 'tablespaces'> & { readonly facts: Pick<Manifest['facts'], 'backup' | 'dataBytes'> },
+): Promise<void> {
   for (const { oid, location } of manifest.tablespaces) {
     const place = target.tablespaces.get(oid)
     if (place !== undefined && isAbsolute(place)) continue

@@ -53,6 +53,9 @@ test('recovery to latest, a time, a transaction, a position and a name: the boun
         copy.query('SELECT pg_is_in_recovery() AS recovering, current_setting($1) AS archiving', ['archive_mode']),
       )
       assert.deepEqual(state, { recovering: action === 'pause', archiving: 'off' })
+      if (action === 'pause') await recovered.promote()
+      await withSql(recovered.connection, {}, (copy) => copy.query('INSERT INTO t VALUES (7)'))
+      assert.deepEqual(await rowsOf(recovered), [...expected, '7'])
     }
   }
 })
