@@ -45,6 +45,11 @@ export class AgentMemory {
     this.failures = [...this.failures.slice(-19), { kind, at, code, message }]
   }
 
+  /** Other data has been put in place of what had failed. */
+  forgetFailures(kind: TaskKind): void {
+    this.failures = this.failures.filter((failure) => failure.kind !== kind)
+  }
+
   noteCrash(at: MonotonicMs): void {
     this.crashes = [...this.crashes.slice(-19), at]
   }

@@ -44,6 +44,7 @@ export async function cloneLeader(context: AgentContext, leader: LeaderAddress, 
   await configuration.write({ upstream: null, sync: null })
   await configuration.writeAuthentication()
   await context.setUnborn(null)
+  context.memory.forgetFailures('start')
   await rm(aside, { recursive: true, force: true })
   events.note('clone-done', { sizeBytes: result.sizeBytes, endLsn: formatLsn(result.endLsn) })
 }
@@ -105,7 +106,8 @@ export async function rewindToLeader(
  */
 async function keepDivergentWal(context: AgentContext, dataDirectory: string, from: Lsn | null): Promise<void> {
   const control = await readControlFile(dataDirectory).catch(() => undefined)
-  if (control === undefined) return
+  // An unfinished copy has written nothing of its own.
+  if (control === undefined || (await readdir(dataDirectory)).includes('backup_label')) return
   const start = from ?? control.redoLsn
   const first = segmentOf(start, control.walSegmentBytes)
   const label = `${control.timeline}-${formatLsn(start).replace('/', '_')}`

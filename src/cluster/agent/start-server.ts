@@ -10,6 +10,7 @@ import type { TaskCommand } from '../core/decision.ts'
 import { clusterFaults } from '../faults.ts'
 import type { AgentContext } from './agent-context.ts'
 import { removeUnusedReservations } from './reserve-timeline.ts'
+import { removeStalePidFile } from './stale-pid-file.ts'
 
 const pollMs = 10
 /** A server that recovers for longer goes on doing so; the cycles see it starting. */
@@ -29,6 +30,7 @@ export async function startServerOfNode(
   const { dataDirectory, clock } = options
   await facts.close()
   await removeUnusedReservations(dataDirectory)
+  await removeStalePidFile(dataDirectory)
   await configuration.write({ upstream, sync: as === 'standby' ? null : sync })
   await configuration.writeAuthentication()
   await writeSignalFiles(dataDirectory, as)
