@@ -11,6 +11,7 @@ export class AgentMemory {
   leaderAbsentSince: MonotonicMs | null = null
   yieldUntil: MonotonicMs | null = null
   crashes: MonotonicMs[] = []
+  clonedAt: MonotonicMs | null = null
   failures: TaskFailure[] = []
   /** Asked to freeze for this term; frozen once the receiver is seen gone. */
   freezingForTerm: number | null = null
@@ -59,6 +60,7 @@ export class AgentMemory {
       leaderAbsentSince: this.leaderAbsentSince,
       yieldUntil: this.yieldUntil,
       crashes: this.crashes,
+      clonedAt: this.clonedAt,
       failures: this.failures,
       frozenForTerm: this.frozenForTerm,
       syncInForce: this.syncInForce,

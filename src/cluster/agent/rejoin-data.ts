@@ -45,6 +45,7 @@ export async function cloneLeader(context: AgentContext, leader: LeaderAddress, 
   await configuration.writeAuthentication()
   await context.setUnborn(null)
   context.memory.forgetFailures('start')
+  context.memory.clonedAt = options.clock.monotonic()
   await rm(aside, { recursive: true, force: true })
   events.note('clone-done', { sizeBytes: result.sizeBytes, endLsn: formatLsn(result.endLsn) })
 }

@@ -10,7 +10,8 @@ import type { TaskCommand } from '../core/decision.ts'
 import { clusterFaults } from '../faults.ts'
 import type { AgentContext } from './agent-context.ts'
 import { removeUnusedReservations } from './reserve-timeline.ts'
-import { removeStalePidFile } from './stale-pid-file.ts'
+import { socketDirectory } from './server-configuration.ts'
+import { removeStaleLockFiles } from './stale-lock-files.ts'
 
 const pollMs = 10
 /** A server that recovers for longer goes on doing so; the cycles see it starting. */
@@ -30,7 +31,7 @@ export async function startServerOfNode(
   const { dataDirectory, clock } = options
   await facts.close()
   await removeUnusedReservations(dataDirectory)
-  await removeStalePidFile(dataDirectory)
+  await removeStaleLockFiles(dataDirectory, socketDirectory(options), options.port)
   await configuration.write({ upstream, sync: as === 'standby' ? null : sync })
   await configuration.writeAuthentication()
   await writeSignalFiles(dataDirectory, as)

@@ -24,7 +24,12 @@ import {
 
 const past = (ms: number): MonotonicMs => (now - ms) as MonotonicMs
 const stopped = { status: 'stopped', crashedAt: null } as const
-const failure = (kind: TaskKind, agoMs: number): TaskFailure => ({ kind, at: past(agoMs), code: 'x', message: 'no' })
+const failure = (kind: TaskKind, agoMs: number): TaskFailure => ({
+  kind,
+  at: past(agoMs),
+  code: 'cluster-start-failed',
+  message: 'no',
+})
 const second: Lineage = { timeline: 2 as TimelineId, left: [{ timeline: 1 as TimelineId, at: 900n as Lsn }] }
 const onSecond = {
   state: { value: state({ leader: 'a', lineage: second, reservedTimeline: 2 as TimelineId }), revision: 9 },
@@ -259,7 +264,7 @@ const cases: Readonly<
       when: 'it cannot be started',
       view: standbyView({
         server: stopped,
-        memory: memory({ failures: [failure('start', 30_000), failure('start', 20_000), failure('start', 11_000)] }),
+        memory: memory({ failures: [50, 40, 30, 20, 11].map((secondsAgo) => failure('start', secondsAgo * 1000)) }),
       }),
       commands: ['clone'],
     },

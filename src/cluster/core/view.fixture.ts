@@ -69,6 +69,7 @@ export function memory(more: Partial<MemoryView> = {}): MemoryView {
     yieldUntil: null,
     crashes: [],
     failures: [],
+    clonedAt: null,
     frozenForTerm: null,
     syncInForce: null,
     applying: null,

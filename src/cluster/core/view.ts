@@ -152,6 +152,8 @@ export interface MemoryView {
   /** Times of the crashes of a server that ran as a primary here. */
   readonly crashes: readonly MonotonicMs[]
   readonly failures: readonly TaskFailure[]
+  /** When the data was last replaced by a clone. */
+  readonly clonedAt: MonotonicMs | null
   /** This standby has been cut off from WAL for that term and its receiver is gone. */
   readonly frozenForTerm: number | null
   /** The sets under any of which the primary may acknowledge commits; null: not known yet. */

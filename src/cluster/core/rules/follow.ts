@@ -7,9 +7,11 @@ import type { MonotonicMs } from '../../../std/clock.ts'
 import type { DataView, StandbyView } from '../view.ts'
 
 /** A server that cannot be started as a standby this often is cloned anew; its data is kept aside. */
-const failureLimit = 3
+const failureLimit = 5
 const failureWindowMs = 120_000
 const silentLimitMs = 30_000
+/** How long a clone is trusted to be good: a server that does not start on it has another trouble. */
+const cloneAgainMs = 3_600_000
 /** How long an unfinished copy may take to become consistent. */
 const copyLimitMs = 600_000
 
@@ -22,9 +24,7 @@ export function follow(view: FoundedView, leader: LeaderEntry): Proposal {
     return propose('HA-031', `${leader.node} leads term ${leader.term} and is being promoted`)
   }
   if (!hasOwnData(view)) return clone('HA-037', 'there is no data here', upstream)
-  if (recentFailures(view, 'start', failureWindowMs) >= failureLimit) {
-    return clone('HA-035', `PostgreSQL could not be started ${failureLimit} times`, upstream)
-  }
+  if (isBeyondStarting(view)) return clone('HA-035', `PostgreSQL could not be started ${failureLimit} times`, upstream)
   switch (server.status) {
     case 'stopped':
       return data.status === 'present' && data.incomplete ? finishCopy(view, data, upstream) : startQuarantined(view)
@@ -40,6 +40,15 @@ export function follow(view: FoundedView, leader: LeaderEntry): Proposal {
     default:
       return server satisfies never
   }
+}
+
+/** Data that PostgreSQL itself refuses to start on is replaced, but not again and again: then it is not the data. */
+function isBeyondStarting({ memory, now }: FoundedView): boolean {
+  const failures = memory.failures.filter(
+    ({ kind, code, at }) => kind === 'start' && code === 'cluster-start-failed' && now - at < failureWindowMs,
+  )
+  const clonedLately = memory.clonedAt !== null && now - memory.clonedAt < cloneAgainMs
+  return failures.length >= failureLimit && !clonedLately
 }
 
 function followAs(view: FoundedView, server: StandbyView, leader: MemberEntry): Proposal {
