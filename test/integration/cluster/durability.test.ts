@@ -28,7 +28,7 @@ describe('durability', () => {
     await using writers = await startWriters(cluster.targets, 1)
     const standbys = cluster.nodes.filter((node) => node !== primary)
     for (const node of standbys) await node.kill()
-    await cluster.waitUntil('the recorded downgrade', ({ state }) => state.value?.degraded != null)
+    await cluster.waitUntil('the recorded downgrade', ({ state }) => (state.value?.degraded ?? null) !== null)
     const before = writers.acknowledged.length
     await cluster.waitUntil('writes that go on', () => writers.acknowledged.length > before + 5)
     await primary.kill()
