@@ -150,12 +150,16 @@ async function backUp(scene: Scene): Promise<void> {
   tell('which is verified')
 }
 
-/** Kills the whole primary node under load; another one takes over, it comes back, and nothing is lost. */
+/**
+ * Kills the whole primary node under load, when it and the repository have WAL that no standby has: another one takes
+ * over, the old one leaves that WAL behind and rejoins, and nothing that was acknowledged is lost.
+ */
 async function loseNode(scene: Scene): Promise<void> {
   const { cluster, clock, command, installation, load, tell, workload } = scene
   const victim = await primaryNode(scene)
-  const struckAt = clock.monotonic()
   const starts = load.starts
+  await getAhead(scene, victim)
+  const struckAt = clock.monotonic()
   await killAll(() => processesBelow(victim.directory))
   const writeAt = await waitUntil(
     `a write after the loss of ${victim.name}`,
@@ -166,9 +170,9 @@ async function loseNode(scene: Scene): Promise<void> {
   await cluster.startAgent(victim)
   await redundant(scene)
   const events = new Set((await eventsSince([victim], struckAt)).map(({ event }) => event))
-  // Whether it diverged is chance; a clone is for a server that cannot be rewound.
-  if (installation.tools.pgRewind !== undefined) assert.ok(!events.has('clone-begun'), `${victim.name} was cloned`)
-  const how = events.has('rewound') ? 'rewound' : events.has('clone-done') ? 'cloned' : 'following'
+  const how = installation.tools.pgRewind === undefined ? 'cloned' : 'rewound'
+  const done = how === 'cloned' ? 'clone-done' : 'rewound'
+  assert.ok(events.has('divergent-wal-kept') && events.has(done), `${victim.name}: ${[...events].join(', ')}`)
   const before = await transactions(scene)
   await waitUntil('pgbench at work again', async () => ((await transactions(scene)) > before ? true : undefined), {
     ...scene,
@@ -179,6 +183,29 @@ async function loseNode(scene: Scene): Promise<void> {
   const status = (await command(victim, 'status')) as { readonly leader: string; readonly acceptsWrites: boolean }
   assert.deepEqual([status.leader, status.acceptsWrites], [(await primaryNode(scene)).name, true])
   tell(`redundant again, ${victim.name} ${how}, nothing lost`)
+}
+
+/**
+ * Freezes what sends WAL to the standbys until the primary has written more and the repository has that too: nobody can
+ * have been told of it, and no restore may bring it back.
+ */
+async function getAhead(scene: Scene, primary: DemoNode): Promise<void> {
+  await redundant(scene)
+  const standbys = "from pg_stat_replication where sync_state = 'quorum'"
+  const senders = await onNode(primary, (sql) => sql.query<{ pid: number }>(`select pid ${standbys}`))
+  assert.equal(senders.length, 2)
+  for (const { pid } of senders) process.kill(pid, 'SIGSTOP')
+  const aheadTo = async (sql: Sql): Promise<Lsn | undefined> => {
+    const [row] = await sql.query<{ lsn: string; ahead: boolean }>(
+      `select pg_current_wal_flush_lsn()::text as lsn, pg_current_wal_flush_lsn() > max(sent_lsn) as ahead ${standbys}`,
+    )
+    return row?.ahead === true ? parseLsn(row.lsn) : undefined
+  }
+  const lsn = await waitUntil('WAL that no standby has', () => onNode(primary, aheadTo), {
+    ...scene,
+    timeoutMs: 10_000,
+  })
+  await repositoryHolds(scene, lsn)
 }
 
 /** Hands over under load, on demand. */
