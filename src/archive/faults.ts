@@ -2,11 +2,6 @@ import { defineFaults } from '../std/fault.ts'
 
 /** What can go wrong while WAL is brought into the repository. */
 export const archiveFaults = defineFaults({
-  'archive-foreign-system': {
-    exitClass: 'refused',
-    meaning: 'The server belongs to another cluster than the WAL or the backups in the repository.',
-    hint: 'Check the address of the server and the name of the cluster; another cluster needs another name in the repository.',
-  },
   'archive-diverged': {
     exitClass: 'refused',
     meaning:

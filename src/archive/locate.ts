@@ -4,6 +4,7 @@ import { isObjectFault } from '../repository/catalogue.ts'
 import { segmentNameAt } from '../repository/core/object-names.ts'
 import type { TailName } from '../repository/core/object-names.ts'
 import type { WalInventory } from '../repository/core/wal-coverage.ts'
+import { claimCluster } from '../repository/cluster-identity.ts'
 import type { Repository } from '../repository/repository.ts'
 import { deleteTail, putHistory, walInventory } from '../repository/wal-objects.ts'
 import { readSegmentBestEffort } from '../repository/wal-segment-best-effort.ts'
@@ -21,7 +22,6 @@ import type { TimelineHistory } from '../wal/core/timeline-history.ts'
 import { pointAt, resumePoint } from './core/resume-point.ts'
 import type { ResumePoint } from './core/resume-point.ts'
 import { archiveFaults } from './faults.ts'
-import { storedSystemIdentifier } from './lineage.ts'
 
 export interface Location {
   readonly point: ResumePoint
@@ -48,8 +48,12 @@ export async function locate(connection: ReplicationConnection, options: LocateO
   const { repository, cluster, signal } = options
   const identity = await connection.identifySystem()
   const segmentBytes = await connection.walSegmentBytes()
+  await claimCluster(
+    repository,
+    { cluster, systemIdentifier: identity.systemIdentifier, walSegmentBytes: segmentBytes },
+    { signal },
+  )
   const inventory = await walInventory(repository, cluster, { signal })
-  await requireSameSystem(identity, inventory, options)
   const history = await storeHistories(connection, identity, inventory, options)
   await removeSuperseded(inventory, segmentBytes, options)
   const slotLsn = await ensureSlot(connection, options.slot)
@@ -88,20 +92,6 @@ export async function locateOldest(
 
 function startOfSegment(point: ResumePoint): ResumePoint {
   return { ...point, durableLsn: point.segmentStart }
-}
-
-async function requireSameSystem(
-  identity: SystemIdentity,
-  inventory: WalInventory,
-  { repository, cluster, signal }: LocateOptions,
-): Promise<void> {
-  const known = await storedSystemIdentifier(repository, cluster, inventory, { signal })
-  if (known === undefined || known === identity.systemIdentifier) return
-  throw new Fault(
-    archiveFaults['archive-foreign-system'],
-    `Cannot archive cluster ${cluster}: the server's system identifier is ${identity.systemIdentifier}, the repository's ${known}`,
-    { details: { cluster, server: String(identity.systemIdentifier), repository: String(known) } },
-  )
 }
 
 /** Stores the history file of the server's timeline and those of its ancestors, which are the beginnings of it. */

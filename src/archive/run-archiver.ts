@@ -3,15 +3,14 @@ import { openReplicationConnection } from '../postgres/replication/replication-c
 import type { ReplicationConnection } from '../postgres/replication/replication-connection.ts'
 import type { WalStream, WalStreamItem } from '../postgres/replication/wal-stream.ts'
 import { repositoryFaults } from '../repository/faults.ts'
+import { readClusterIdentity } from '../repository/cluster-identity.ts'
 import type { Repository } from '../repository/repository.ts'
-import { walInventory } from '../repository/wal-objects.ts'
 import type { Clock } from '../std/clock.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import { stdFaults } from '../std/faults.ts'
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
 import { archiveFaults } from './faults.ts'
 import { drainSpool } from './drain-spool.ts'
-import { storedSystemIdentifier } from './lineage.ts'
 import { isWalRemoved, locate, locateOldest } from './locate.ts'
 import type { Location } from './locate.ts'
 import { openSpool } from './spool.ts'
@@ -66,7 +65,7 @@ const finalFlushMs = 5000
 const yieldMs = 3000
 
 const fatalKinds = [
-  archiveFaults['archive-foreign-system'],
+  repositoryFaults['repository-cluster-mismatch'],
   archiveFaults['archive-diverged'],
   repositoryFaults['repository-wal-conflict'],
   repositoryFaults['repository-key-missing'],
@@ -150,10 +149,9 @@ class Archiver {
   async #emptySpool(): Promise<void> {
     const { repository, cluster, signal } = this.#options
     if ((await this.#spool.leftovers()).length === 0) return
-    const inventory = await walInventory(repository, cluster, { signal })
-    const known = await storedSystemIdentifier(repository, cluster, inventory, { signal })
+    const known = await readClusterIdentity(repository, cluster, { signal })
     if (known === undefined) await this.#spool.clear()
-    else await drainSpool(repository, cluster, this.#spool, known, { signal })
+    else await drainSpool(repository, cluster, this.#spool, known.systemIdentifier, { signal })
   }
 
   async #streamFrom(

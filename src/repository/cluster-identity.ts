@@ -42,6 +42,17 @@ export async function claimCluster(
   )
 }
 
+/** What a cluster name was tied to; undefined while nothing of it is stored. */
+export async function readClusterIdentity(
+  repository: Repository,
+  cluster: string,
+  options: StoreOptions = {},
+): Promise<ClusterIdentity | undefined> {
+  const object = clusterObject(cluster)
+  if ((await repository.store.size(object, options)) === undefined) return undefined
+  return decodeIdentity(repository, cluster, await readStored(repository.store, object, options))
+}
+
 function decodeIdentity(repository: Repository, cluster: string, bytes: Uint8Array): ClusterIdentity {
   const object = clusterObject(cluster)
   return decodeCheckedJson(object, bytes, (value) => {

@@ -17,7 +17,6 @@ import type { ConnectionTarget } from '../../src/postgres/connection-target.ts'
 import type { Installation } from '../../src/postgres/installation.ts'
 import { freePort } from '../../src/postgres/port.ts'
 import { openReadWriteSql } from '../../src/postgres/read-write-connection.ts'
-import { withSql } from '../../src/postgres/sql.ts'
 import { systemClock } from '../../src/std/clock.ts'
 import { Secret } from '../../src/std/secret.ts'
 import type { AgentProcessOptions } from './agent-process.ts'
@@ -359,12 +358,4 @@ async function describe(view: ClusterView, nodes: readonly TestNode[]): Promise<
     }),
   )
   return `${JSON.stringify(view, replacer, 1)}\n${logs.join('\n')}`
-}
-
-/** Counts a table's rows where the cluster takes writes. */
-export async function countRows(target: ConnectionTarget, table: string): Promise<number> {
-  return withSql(target, { statementTimeoutMs: 10_000 }, async (sql) => {
-    const [row] = await sql.query<{ count: number }>(`select count(*)::int as count from ${table}`)
-    return row?.count ?? 0
-  })
 }

@@ -2,7 +2,7 @@ import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import type { TimelineStretch } from '../../wal/core/timeline-history.ts'
 import type { Catalogue, CatalogueBackup } from './catalogue.ts'
-import { describeRecoveryTarget, formatMicros } from './target.ts'
+import { formatMicros } from './target.ts'
 import type { RecoveryTarget, TargetTimeline } from './target.ts'
 import { isOnPath, knownTimelines, pathTo } from './timeline-path.ts'
 import { walkWal } from './wal-walk.ts'
@@ -187,13 +187,4 @@ function missing(walk: WalWalk): string {
 
 function compare(left: bigint, right: bigint): number {
   return left < right ? -1 : left > right ? 1 : 0
-}
-
-/** Says what a plan will do, in one line. */
-export function describePlan(plan: RestorePlan): string {
-  const path = plan.path.map((entry) => entry.timeline).join(' → ')
-  return (
-    `backup ${plan.backup.id}, then WAL from ${formatLsn(plan.backup.startLsn)} on timeline ${path}, ` +
-    `to ${describeRecoveryTarget(plan.target)}`
-  )
 }

@@ -6,6 +6,7 @@ import { archiveFaults } from '../../../src/archive/faults.ts'
 import { freePort } from '../../../src/postgres/port.ts'
 import { startServer } from '../../../src/postgres/server.ts'
 import { withSql } from '../../../src/postgres/sql.ts'
+import { repositoryFaults } from '../../../src/repository/faults.ts'
 import { restoreFaults } from '../../../src/restore/faults.ts'
 import { Fault, isFault } from '../../../src/std/fault.ts'
 import { storeFaults } from '../../../src/store/faults.ts'
@@ -64,7 +65,7 @@ test('the server of another cluster is refused', { timeout: 90_000 }, async () =
   }
   await using other = await createTestServer()
   const archiver = startArchiver(scene, { source: other.replicationTarget })
-  await assert.rejects(archiver.ended, (error) => isFault(error, archiveFaults['archive-foreign-system']))
+  await assert.rejects(archiver.ended, (error) => isFault(error, repositoryFaults['repository-cluster-mismatch']))
 })
 
 test('a copy of the server that writes on the same timeline is found out', { timeout: 90_000 }, async () => {
