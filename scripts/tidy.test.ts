@@ -43,7 +43,7 @@ test('every fault is named after its subject, says what it means and what to do,
       codes.add(code)
       const named = subjects.some((subject) => subject === 'std' || code.startsWith(`${subject}-`))
       assert.ok(named, `${code} of ${file} should begin with one of ${subjects.join(', ')}`)
-      assert.match(meaning, /^[A-Z].*\.$/, `the meaning of ${code} is not a sentence`)
+      assert.match(meaning, /^[A-Z`].*\.$/, `the meaning of ${code} is not a sentence`)
       assert.match(hint, /^[A-Z`].*\.$/, `the hint of ${code} is not a sentence`)
       const uses = [...shipped].filter(
         ([other, text]) => other !== file && (text.includes(`'${code}'`) || text.includes(`.${code}`)),
