@@ -12,6 +12,11 @@ export const repositoryFaults = defineFaults({
     meaning: 'A repository was to be created where there is one already.',
     hint: 'Use the existing repository, or choose an empty place for the new one.',
   },
+  'repository-place-occupied': {
+    exitClass: 'refused',
+    meaning: 'The store holds objects but no repository.json: a repository that lost it, or something else.',
+    hint: 'If it is a repository, copy repository.json back from another copy of it; otherwise use an empty place. Nothing was written.',
+  },
   'repository-format-unsupported': {
     exitClass: 'usage',
     meaning: 'The repository, or an object in it, was written by a newer version with a format this one does not know.',

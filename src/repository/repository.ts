@@ -33,7 +33,7 @@ export interface Repository {
 
 /**
  * Makes a repository in a store. `repository.json` comes last, so a crash leaves no repository, and making it again
- * works. Throws `repository-exists`, also to the slower of two racing creators.
+ * works. Throws `repository-exists`, also to the slower of two racing creators, and `repository-place-occupied`.
  */
 export async function createRepository(
   store: ObjectStore,
@@ -41,6 +41,7 @@ export async function createRepository(
 ): Promise<Repository> {
   if (options.passphrase === undefined && (options.recipients ?? []).length === 0) throw unprotected('create')
   if ((await store.size(repositoryObject, options)) !== undefined) throw exists(store)
+  await requireVacant(store, options)
   const id = randomUUID()
   const createdAt = new Date(options.clock.wall()).toISOString()
   const key: WrappedKey = {
@@ -66,12 +67,13 @@ export async function createRepository(
 
 /**
  * Opens a repository. Every object below `keys/` is tried, so that keys and recipients can be added by adding objects.
- * Throws `repository-not-found`, `repository-wrong-key`, or `repository-object-damaged`.
+ * Throws `repository-not-found`, `repository-place-occupied`, `repository-wrong-key`, or `repository-object-damaged`.
  */
 export async function openRepository(store: ObjectStore, options: KeyAccess & StoreOptions): Promise<Repository> {
   if (options.passphrase === undefined && options.privateKey === undefined) throw unprotected('open')
   const description = await readIfStored(store, repositoryObject, options)
   if (description === undefined) {
+    await requireVacant(store, options)
     throw new Fault(
       repositoryFaults['repository-not-found'],
       `Cannot open the repository: none in ${store.description}`,
@@ -128,6 +130,23 @@ async function openKeys(
     `Cannot open the repository in ${store.description}: the passphrase or private key does not open ${tried.join(', ')}`,
     { details: { store: store.description, keyObjects: tried } },
   )
+}
+
+/**
+ * A place without `repository.json` that holds more than a creator that crashed leaves behind is a damaged repository, or
+ * none of ours: a new repository there would shut the old one for good.
+ */
+async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
+  for await (const { key } of store.list('', options)) {
+    if (key === guideObject || key === restoreProgramObject || key.startsWith(keysPrefix)) continue
+    // A racing creator may have come to its end since we looked, and its repository be in use.
+    if ((await store.size(repositoryObject, options)) !== undefined) return
+    throw new Fault(
+      repositoryFaults['repository-place-occupied'],
+      `Cannot use ${store.description} as a repository: it holds ${key}, but no ${repositoryObject}`,
+      { details: { store: store.description, object: key } },
+    )
+  }
 }
 
 function unprotected(verb: 'create' | 'open'): Fault {

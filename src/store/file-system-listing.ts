@@ -2,11 +2,12 @@ import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileSystemFault, isAbsent } from './file-system-errors.ts'
+import { isKeyPart } from './object-key.ts'
 import type { StoredObject } from './object-store.ts'
 
 /**
  * Every file below `root` whose path begins with `prefix`, in byte order of paths, one directory in memory at a time.
- * Names that begin with a dot are not objects. What disappears while we walk is left out.
+ * Names that no key can have are not objects, such as `.tmp` and the `lost+found` of a mount. What disappears while we walk is left out.
  */
 export async function* listFiles(
   root: string,
@@ -43,7 +44,7 @@ async function* walk(root: string, { directory, prefix, signal }: Walk): AsyncIt
 async function sortedEntries(path: string): Promise<Dirent[]> {
   const sortKey = (entry: Dirent): string => (entry.isDirectory() ? `${entry.name}/` : entry.name)
   try {
-    const entries = (await readdir(path, { withFileTypes: true })).filter((entry) => !entry.name.startsWith('.'))
+    const entries = (await readdir(path, { withFileTypes: true })).filter((entry) => isKeyPart(entry.name))
     return entries.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
   } catch (error) {
     if (isAbsent(error)) return []

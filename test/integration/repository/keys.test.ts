@@ -60,6 +60,21 @@ test('an empty store has no repository, and a second one is not made beside the 
   assert.equal((await Array.fromAsync(scratch.store.list('keys/'))).length, 1)
 })
 
+test('a repository that lost its repository.json is not taken for an empty place, and none is made over it', async () => {
+  await using scratch = await scratchStore()
+  const access = { passphrase: new Secret(passphrase) }
+  const repository = await createSampleRepository(scratch.store)
+  await takeSampleBackup(repository)
+  const description = await scratch.store.read('repository.json')
+  await scratch.store.delete('repository.json')
+  const occupied = (error: unknown): boolean => isFault(error, repositoryFaults['repository-place-occupied'])
+  await assert.rejects(openRepository(scratch.store, access), occupied)
+  await assert.rejects(createSampleRepository(scratch.store), occupied)
+  assert.equal((await Array.fromAsync(scratch.store.list('keys/'))).length, 1)
+  await scratch.store.create('repository.json', description)
+  assert.equal((await openRepository(scratch.store, access)).id, repository.id)
+})
+
 test('gpg opens the key object, ours and restore.mjs open what gpg writes', async (t) => {
   const gpg = await gpgHome(t)
   if (gpg === undefined) return t.skip('gpg is not installed')
