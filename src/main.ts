@@ -6,6 +6,7 @@ import { enableCompileCache } from 'node:module'
  * The program: the only file that sees every subject. It prepares the process, then hands over to the command line.
  * Everything else is imported after that, so that the compile cache serves it.
  */
+const stop = listenForStop()
 enableCompileCache()
 ignoreExperimentalSqlite()
 process.exitCode = await main()
@@ -39,17 +40,23 @@ async function packageVersion(): Promise<string> {
   return (manifest as { readonly version: string }).version
 }
 
-/** Aborts on the first Ctrl-C or SIGTERM; the second ends the process at once, for when stopping hangs. */
-async function stopSignal(): Promise<AbortSignal> {
-  const [{ Fault, exitCodes }, { stdFaults }] = await Promise.all([import('./std/fault.ts'), import('./std/faults.ts')])
-  const controller = new AbortController()
-  const stop = (name: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted)
-    controller.abort(new Fault(stdFaults.interrupted, `Cannot finish: interrupted by ${name}`))
+/** Hears the first Ctrl-C or SIGTERM from the very start; the second ends the process at once, for when stopping hangs. */
+function listenForStop(): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let heard = false
+  const onStop = (name: NodeJS.Signals): void => {
+    if (heard) process.exit(130)
+    heard = true
+    resolve(name)
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  process.on('SIGHUP', stop)
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onStop)
+  return promise
+}
+
+async function stopSignal(): Promise<AbortSignal> {
+  const [{ Fault }, { stdFaults }] = await Promise.all([import('./std/fault.ts'), import('./std/faults.ts')])
+  const controller = new AbortController()
+  void stop.then((name) => controller.abort(new Fault(stdFaults.interrupted, `Cannot finish: interrupted by ${name}`)))
   return controller.signal
 }
 

@@ -15,7 +15,7 @@ export const backupFaults = defineFaults({
   'backup-already-running': {
     exitClass: 'busy',
     meaning: 'Another Holdfast backup of this server is running.',
-    hint: 'Wait until it is done; `holdfast backups` shows open sessions.',
+    hint: 'Wait until it is done, or end that one, then take the backup again.',
   },
   'backup-server-changed': {
     exitClass: 'failed',

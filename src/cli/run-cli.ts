@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander'
 import type { Clock } from '../std/clock.ts'
-import { Fault, exitCodes } from '../std/fault.ts'
+import { Fault, exitCodes, isFault } from '../std/fault.ts'
 import { stdFaults } from '../std/faults.ts'
 import type { CommandContext } from './command.ts'
 import { cliFaults } from './faults.ts'
@@ -80,7 +80,8 @@ function usageFault(error: CommanderError, complaint: string): Fault {
 /** After Ctrl-C whatever a command throws is its way of stopping; a fault may still say what that left behind. */
 function interruption(signal: AbortSignal, thrown: unknown): Fault {
   const reason: unknown = signal.reason
-  if (reason instanceof Fault && (thrown === reason || !(thrown instanceof Fault))) return reason
+  if (isFault(thrown, stdFaults.interrupted)) return thrown
+  if (reason instanceof Fault && !(thrown instanceof Fault)) return reason
   const message = reason instanceof Fault ? reason.message : 'Cannot finish: interrupted'
   return new Fault(stdFaults.interrupted, message, { cause: thrown })
 }

@@ -15,7 +15,7 @@ export const restoreFaults = defineFaults({
   'restore-target-too-late': {
     exitClass: 'usage',
     meaning: 'The target lies after the last WAL in the repository.',
-    hint: 'Choose an earlier target, or `latest`; look whether the archiver is behind.',
+    hint: 'Choose an earlier target, or --latest; `holdfast status` shows whether the archive is behind.',
   },
   'restore-timeline-unknown': {
     exitClass: 'usage',
@@ -30,7 +30,7 @@ export const restoreFaults = defineFaults({
   'restore-target-not-reached': {
     exitClass: 'failed',
     meaning: 'Recovery used all planned WAL and did not meet the target; the database was not opened.',
-    hint: 'The target is not in the archived WAL of this timeline: choose an earlier one, an older backup, or another timeline.',
+    hint: 'Choose an earlier target, an older backup, or another timeline.',
   },
   'restore-directory-not-empty': {
     exitClass: 'refused',
@@ -65,7 +65,7 @@ export const restoreFaults = defineFaults({
   'restore-recovery-failed': {
     exitClass: 'failed',
     meaning: 'PostgreSQL stopped during recovery; the database was not opened.',
-    hint: 'The last lines of its log are in the message; after the cause is removed, recovery can be started again.',
+    hint: 'The last lines of its log are in the message; remove the cause, then restore again.',
   },
   'restore-parameters-too-small': {
     exitClass: 'failed',

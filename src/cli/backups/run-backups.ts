@@ -117,9 +117,9 @@ function renderListing({ repository, backups, damaged, verified, window }: Listi
       facts.labels['label'] ?? '',
     ]
   })
-  const lines = [
-    `repository ${repository}: ${backups.length === 0 ? 'no backup' : backups.length}${verified ? ', every object verified' : ''}`,
-  ]
+  const amount = backups.length === 0 ? 'no backup' : String(backups.length)
+  const intact = damaged.length === 0 ? ', every object verified' : ', NOT every object is good'
+  const lines = [`repository ${repository}: ${amount}${verified ? intact : ''}`]
   if (rows.length > 0) lines.push(formatTable(header, rows, [2, 3, 4, 6]))
   for (const { backup, because } of damaged) lines.push(`! ${backup}: ${because}`)
   if (window?.toLsn)

@@ -15,6 +15,7 @@ import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+import { namingLeftovers } from './naming-leftovers.ts'
 import { restoreRequest } from './restore-request.ts'
 import type { TargetOptions } from './restore-request.ts'
 
@@ -88,6 +89,8 @@ export async function runRestoreCommand(
       )
     }
     return 'ok'
+  } catch (error) {
+    throw await namingLeftovers(signal.aborted ? signal.reason : error, directory)
   } finally {
     output.progress('')
   }
