@@ -110,7 +110,7 @@ class Archiver {
     while (!signal.aborted) {
       this.#received = false
       try {
-        this.#enter('connecting')
+        this.#enter(this.#error === undefined ? 'connecting' : 'retrying')
         await this.#session()
         this.#error = undefined
       } catch (error) {

@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises'
 import { withDeadline } from '../../std/deadline.ts'
 import type { MonotonicMs } from '../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
@@ -44,7 +45,7 @@ export async function observe(context: AgentContext, task: TaskView | null, leav
     view: {
       now,
       wall: options.clock.wall(),
-      self: selfView(context, leaving),
+      self: selfView(context, leaving, await freeBytesAt(options.dataDirectory)),
       coordinator: coordinator.view,
       lease: keeper.held,
       data,
@@ -57,7 +58,13 @@ export async function observe(context: AgentContext, task: TaskView | null, leav
   }
 }
 
-function selfView({ options }: AgentContext, leaving: boolean): SelfView {
+/** What PostgreSQL may still write there. */
+async function freeBytesAt(dataDirectory: string): Promise<number | null> {
+  const found = await statfs(dataDirectory).catch(() => undefined)
+  return found === undefined ? null : found.bavail * found.bsize
+}
+
+function selfView({ options }: AgentContext, leaving: boolean, freeBytes: number | null): SelfView {
   return {
     node: options.node,
     host: options.host,
@@ -72,6 +79,7 @@ function selfView({ options }: AgentContext, leaving: boolean): SelfView {
     canRewind: options.installation.tools.pgRewind !== undefined,
     ttlMs: options.lease.ttlMs,
     leaving,
+    freeBytes,
   }
 }
 

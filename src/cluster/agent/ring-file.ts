@@ -1,4 +1,4 @@
-import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
+import { appendFile, mkdir, rename, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toJson } from '../core/json-reader.ts'
 import type { Decision } from '../core/decision.ts'
@@ -27,7 +27,13 @@ export async function openRingFile(directory: string, onError: (error: unknown) 
       await rename(current, join(directory, 'decisions.previous.ndjson'))
       sizeBytes = 0
     }
-    await appendFile(current, line, { mode: 0o600 })
+    try {
+      await appendFile(current, line, { mode: 0o600 })
+    } catch (error) {
+      // A full disk takes the beginning of a line.
+      await truncate(current, sizeBytes).catch(() => undefined)
+      throw error
+    }
     sizeBytes += Buffer.byteLength(line)
   }
   return {

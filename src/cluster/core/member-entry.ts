@@ -4,6 +4,10 @@ import type { Decision } from './decision.ts'
 import type { View } from './view.ts'
 
 const troubleRules = ['HA-003', 'HA-004', 'HA-014', 'HA-025']
+/** With less than a segment of the usual size PostgreSQL soon cannot go on. */
+const scarceBytes = 16 * 2 ** 20
+/** A task that failed is tried again within this time. */
+const failureWindowMs = 120_000
 
 /** What this node tells the others about itself. */
 export function memberEntry(view: View, decision: Decision): MemberEntry {
@@ -28,8 +32,18 @@ export function memberEntry(view: View, decision: Decision): MemberEntry {
     major: data.status === 'present' ? data.major : null,
     oldestLsn: server.status === 'primary' ? server.oldestLsn : null,
     agentVersion: self.agentVersion,
-    trouble: trouble?.text ?? null,
+    trouble: trouble?.text ?? difficulty(view),
   }
+}
+
+/** What a person has to see to although this node goes on trying. */
+function difficulty({ now, self, server, memory }: View): string | null {
+  if (self.freeBytes !== null && self.freeBytes < scarceBytes) {
+    return `the file system of the data directory is full: ${Math.floor(self.freeBytes / 1024)} kB left`
+  }
+  const last = memory.failures.at(-1)
+  if (server.status !== 'stopped' || last === undefined || now - last.at > failureWindowMs) return null
+  return last.message.replaceAll(/\s*\n\s*/g, ' ')
 }
 
 /** True when an entry tells others something they may act on; a position that merely moved can wait. */

@@ -142,6 +142,7 @@ export function standbyView(more: Partial<View> = {}, seen: Partial<ClusterView>
       canRewind: true,
       ttlMs: 5000,
       leaving: false,
+      freeBytes: null,
     },
     coordinator: { status: 'read', cluster: cluster(seen) },
     lease: null,

@@ -46,6 +46,8 @@ export interface SelfView {
   readonly ttlMs: number
   /** True from the moment on when the agent was asked to end: hand over, stop, decide nothing else. */
   readonly leaving: boolean
+  /** What is left on the file system of the data directory; null where that is not known. */
+  readonly freeBytes: number | null
 }
 
 export type CoordinatorView =
