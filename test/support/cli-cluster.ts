@@ -44,9 +44,11 @@ export function runHoldfast(
   args: readonly string[],
   directory: string,
   onStart?: (child: ChildProcess) => void,
+  launcher: readonly string[] = [],
 ): Promise<CliOutcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], {
+    const [file = '', ...words] = [...launcher, process.execPath, program, ...args]
+    const child = spawn(file, words, {
       cwd: directory,
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -61,8 +63,17 @@ export function runHoldfast(
   })
 }
 
+export interface CliClusterOptions {
+  /** Words before each command of a node, for one that runs in a namespace of its own. */
+  readonly launchers?: ReadonlyMap<string, readonly string[]>
+}
+
 /** Writes configurations and secrets for nodes of these names below a directory, and starts nothing. */
-export async function prepareCliCluster(directory: string, names: readonly string[]): Promise<CliCluster> {
+export async function prepareCliCluster(
+  directory: string,
+  names: readonly string[],
+  { launchers }: CliClusterOptions = {},
+): Promise<CliCluster> {
   const secretsDirectory = join(directory, 'secrets')
   const repositoryPath = join(directory, 'repository')
   await mkdir(secretsDirectory, { mode: 0o700 })
@@ -103,13 +114,14 @@ export async function prepareCliCluster(directory: string, names: readonly strin
       repositories: [{ name: 'local', type: 'filesystem', path: repositoryPath, passphraseFile }],
       wal: { flush: '1s' },
     }
-    await mkdir(join(directory, name), { mode: 0o700 })
+    await mkdir(join(directory, name), { recursive: true, mode: 0o700 })
     await writeFile(node.configFile, stringify(config))
     nodes.push(node)
   }
   const agents = new Map<string, ChildProcess>()
+  const launcherOf = (node: CliNode): readonly string[] => launchers?.get(node.name) ?? []
   const holdfast = (node: CliNode, ...args: readonly string[]): Promise<CliOutcome> =>
-    runHoldfast([...args, '--config', node.configFile], directory)
+    runHoldfast([...args, '--config', node.configFile], directory, undefined, launcherOf(node))
   const stop = async (node: CliNode): Promise<number | null> => {
     const agent = agents.get(node.name)
     agents.delete(node.name)
@@ -125,7 +137,15 @@ export async function prepareCliCluster(directory: string, names: readonly strin
     holdfast,
     stop,
     start: (node) => {
-      const agent = spawn(process.execPath, [program, 'agent', '--config', node.configFile], {
+      const [file = '', ...words] = [
+        ...launcherOf(node),
+        process.execPath,
+        program,
+        'agent',
+        '--config',
+        node.configFile,
+      ]
+      const agent = spawn(file, words, {
         cwd: directory,
         env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
         stdio: 'ignore',
