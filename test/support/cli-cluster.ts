@@ -77,7 +77,7 @@ export async function prepareCliCluster(
   const secretsDirectory = join(directory, 'secrets')
   const repositoryPath = join(directory, 'repository')
   await mkdir(secretsDirectory, { mode: 0o700 })
-  await mkdir(repositoryPath, { mode: 0o700 })
+  await mkdir(repositoryPath, { recursive: true, mode: 0o700 })
   const secret = async (name: string): Promise<string> => {
     await writeFile(join(secretsDirectory, name), `${name} secret\n`, { mode: 0o600 })
     return join(secretsDirectory, name)
