@@ -12,7 +12,7 @@ function thread(script: string): Worker {
 
 test('a thread that waits for messages ends when it is told to, and may be ended again', async () => {
   const worker = thread(`receiveUntilEnded(parentPort, (message) => parentPort.postMessage(message + 1))`)
-  worker.postMessage(1)
+  worker.postMessage(1, [])
   assert.deepEqual(await once(worker, 'message'), [2])
   await endThread(worker)
   assert.equal(worker.threadId, -1)
@@ -29,7 +29,7 @@ test('a thread in the middle of compressing ends without taking the process with
         step()
         parentPort.postMessage('begun')
       })`)
-    worker.postMessage('begin')
+    worker.postMessage('begin', [])
     await once(worker, 'message')
     await endThread(worker)
     assert.equal(worker.threadId, -1)

@@ -13,7 +13,7 @@ export async function endThread(worker: Worker): Promise<void> {
   const exited = new Promise<'exited'>((resolve) => worker.once('exit', () => resolve('exited')))
   // What it says on its way out changes nothing any more.
   worker.on('error', () => undefined)
-  worker.postMessage(endMessage)
+  worker.postMessage(endMessage, [])
   const { promise: late, resolve } = Promise.withResolvers<'late'>()
   const timer = setTimeout(() => resolve('late'), patienceMs)
   const outcome = await Promise.race([exited, late])
@@ -22,9 +22,9 @@ export async function endThread(worker: Worker): Promise<void> {
 }
 
 /** In the thread: gives its messages to `receive` until {@link endThread} is called on it. */
-export function receiveUntilEnded<Message>(port: MessagePort, receive: (message: Message) => void): void {
+export function receiveUntilEnded(port: MessagePort, receive: (message: unknown) => void): void {
   port.on('message', (message: unknown) => {
     if (message === endMessage) process.exit()
-    receive(message as Message)
+    receive(message)
   })
 }

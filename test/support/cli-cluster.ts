@@ -137,14 +137,7 @@ export async function prepareCliCluster(
     holdfast,
     stop,
     start: (node) => {
-      const [file = '', ...words] = [
-        ...launcherOf(node),
-        process.execPath,
-        program,
-        'agent',
-        '--config',
-        node.configFile,
-      ]
+      const [file, ...words] = [...launcherOf(node), process.execPath, program, 'agent', '--config', node.configFile]
       const agent = spawn(file, words, {
         cwd: directory,
         env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },

@@ -156,5 +156,5 @@ class CopyWorker {
 
 if (parentPort !== null) {
   const worker = new CopyWorker(workerData as CopyWorkerData, parentPort)
-  receiveUntilEnded<ToCopyWorker>(parentPort, (message) => worker.receive(message))
+  receiveUntilEnded(parentPort, (message) => worker.receive(message as ToCopyWorker))
 }

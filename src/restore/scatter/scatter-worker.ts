@@ -113,5 +113,6 @@ function carryOut(data: ScatterWorkerData, order: ScatterOrder): FromScatterWork
 
 if (parentPort !== null) {
   const port = parentPort
-  receiveUntilEnded<ScatterOrder>(port, (order) => port.postMessage(carryOut(workerData as ScatterWorkerData, order)))
+  const data = workerData as ScatterWorkerData
+  receiveUntilEnded(port, (order) => port.postMessage(carryOut(data, order as ScatterOrder)))
 }
