@@ -24,7 +24,8 @@ function part(
   }
 }
 
-const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) => assembleFile({ ...common, kind, parts })
+const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) =>
+  assembleFile({ ...common, kind, parts }, (pack) => pack + 100)
 
 test('parts in any order make one map', () => {
   assert.deepEqual(assemble('page', part(64, 10, 10, 7), part(0, 64, 64, 3, 5)), {
