@@ -97,7 +97,7 @@ test('where nothing changed, next to nothing is stored', { timeout: 120_000 }, a
   await assertSameFiles(scene, third.commit)
 })
 
-test('a parent whose pack is gone is not built upon', { timeout: 120_000 }, async () => {
+test('law L6: a parent whose pack is gone is not built upon', { timeout: 120_000 }, async () => {
   await using scene = await openBackupScene({ parameters: quiet })
   const { commit } = await takeBackup(scene.request, { clock })
   await scene.repository.store.delete(packObject('main', commit.facts.backup, 0))
