@@ -20,7 +20,7 @@ if (filled.status !== 0) throw new Error(filled.stderr)
 for (let round = 1; round <= 3; round++) {
   const cpuBefore = process.cpuUsage()
   const began = performance.now()
-  const { commit, stages } = await takeBackup(scene.request, { clock, workers })
+  const { commit, stages } = await takeBackup(scene.request, { clock, workers, full: true })
   const seconds = (performance.now() - began) / 1000
   const cpu = process.cpuUsage(cpuBefore)
   const megabytes = commit.facts.dataBytes / 1e6

@@ -23,6 +23,7 @@ const backup: CopiedBackup = {
     configurationElsewhere: ['/etc/postgresql.conf'],
     collationVersions: [],
   },
+  origin: { incarnation: undefined, databases: {} },
   copied: {
     listing: {
       directories: ['pg_tblspc', 'pg_tblspc/16400', 'pg_tblspc/16500'].map((path) => ({ path, mode: 0o700 })),
@@ -32,6 +33,7 @@ const backup: CopiedBackup = {
     },
     files: [early, late, file('global/pg_control')],
     packs: [],
+    changedBytes: 0,
     suspects: [
       { file: early, page: 0, blockKey: 'torn' },
       { file: early, page: 1, blockKey: 'bad' },

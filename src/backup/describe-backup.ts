@@ -1,5 +1,5 @@
 import type { BackupContent } from '../repository/backup-session.ts'
-import type { Tablespace } from '../repository/core/manifest.ts'
+import type { BackupOrigin, Tablespace } from '../repository/core/manifest.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { CopiedDirectory } from './copy-data-directory.ts'
 import { totalBytes } from './core/assemble-files.ts'
@@ -10,6 +10,7 @@ import type { ServerFacts, StoppedBackup } from './server-session.ts'
 /** A backup of which everything but the WAL is stored. */
 export interface CopiedBackup {
   readonly facts: ServerFacts
+  readonly origin: BackupOrigin
   readonly copied: CopiedDirectory
   readonly stopped: StoppedBackup
   readonly startedAt: EpochMs
@@ -21,7 +22,7 @@ export interface CopiedBackup {
  * unless replay writes it anew: `rewritten` has the keys of those.
  */
 export function describeBackup(
-  { facts, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
+  { facts, origin, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
   rewritten: ReadonlySet<string>,
   options: { readonly node?: string | undefined; readonly label?: string | undefined },
 ): { readonly content: BackupContent; readonly tornPages: number } {
@@ -57,6 +58,7 @@ export function describeBackup(
     backupLabel: stopped.backupLabel,
     tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
     tablespaces,
+    origin,
     files,
   }
   return { content, tornPages: suspects.length - damaged.length }

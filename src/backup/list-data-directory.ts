@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { lstat, readdir, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '../std/fault.ts'
@@ -28,6 +28,10 @@ export interface ListedFile {
   readonly sizeBytes: number
   readonly mode: number
   readonly modifiedMs: number
+  /** When its content, or anything about it, was last changed, by the clock of its file system. */
+  readonly changedMs: number
+  /** Another one after anything was written to the file or it was replaced, {@link changedMs} permitting. */
+  readonly identity: string
 }
 
 /** Lists what a backup of `dataDirectory` holds. Of tablespaces only `tablespaceDirectory` (`PG_15_202209061`) counts. */
@@ -67,16 +71,17 @@ async function walk(context: Walk, directory: string): Promise<void> {
     if (path.includes('\uFFFD')) context.found.skipped.push(path)
     else if (stats === undefined) await refuseDanglingTablespace(context, path)
     else if (stats.isDirectory())
-      await visitDirectory(context, path, { mode: stats.mode, isLink: entry.isSymbolicLink() })
+      await visitDirectory(context, path, { mode: Number(stats.mode), isLink: entry.isSymbolicLink() })
     else if (stats.isFile()) visitFile(context, path, stats)
     else context.found.skipped.push(path)
   }
 }
 
 /** Links are followed only where PostgreSQL makes them: `pg_wal` itself and tablespaces. */
-function statOf(context: Walk, path: string): Promise<Stats> {
+function statOf(context: Walk, path: string): Promise<BigIntStats> {
   const full = join(context.dataDirectory, path)
-  return path === 'pg_wal' || isTablespace(path) ? stat(full) : lstat(full)
+  const options = { bigint: true } as const
+  return path === 'pg_wal' || isTablespace(path) ? stat(full, options) : lstat(full, options)
 }
 
 async function visitDirectory(
@@ -93,9 +98,22 @@ async function visitDirectory(
   if (rule === 'keep') await walk(context, path)
 }
 
-function visitFile(context: Walk, path: string, stats: Stats): void {
+function visitFile(context: Walk, path: string, stats: BigIntStats): void {
   if (!keepsFile(path) || isForeignInTablespace(path, context.tablespaceDirectory)) return
-  context.found.files.push({ path, sizeBytes: stats.size, mode: stats.mode & 0o7777, modifiedMs: stats.mtimeMs })
+  const { mtimeNs, ctimeNs } = stats
+  context.found.files.push({
+    path,
+    sizeBytes: Number(stats.size),
+    mode: Number(stats.mode) & 0o7777,
+    modifiedMs: Number(stats.mtimeMs),
+    changedMs: Number(mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1e6,
+    identity: fileIdentity(stats),
+  })
+}
+
+/** What tells a file from what it was: any write sets its times anew, and a file in its place is another inode. */
+export function fileIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join(' ')
 }
 
 function isTablespace(path: string): boolean {

@@ -4,6 +4,7 @@ import type { ConnectionTarget } from '../postgres/connection-target.ts'
 import { openSql, type Sql, sqlState } from '../postgres/sql.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import { type Lsn, parseLsn, type TimelineId } from '../wal/core/lsn.ts'
+import type { WalPosition } from '../wal/core/timeline-history.ts'
 import { type BackupLabel, parseBackupLabel } from './core/backup-label.ts'
 import { backupFaults } from './faults.ts'
 import { pageBytes } from './page/checksum-page.ts'
@@ -39,6 +40,10 @@ export interface StoppedBackup extends BackupLabel {
  */
 export interface ServerSession extends AsyncDisposable {
   readonly facts: ServerFacts
+  /** The timeline that it writes, and how far it has written. */
+  position(): Promise<WalPosition>
+  /** By oid of each database, a text that is another one when the database was dropped and made anew. */
+  databases(): Promise<Record<string, string>>
   /** Makes a checkpoint at once; what is copied from now on can be recovered. */
   start(label: string): Promise<void>
   /** Throws `backup-server-changed` unless the server is still the primary that it was. */
@@ -65,6 +70,8 @@ export async function openServerSession(
     await takeLock(sql)
     return {
       facts,
+      position: () => unlessChanged(() => readPosition(sql)),
+      databases: () => unlessChanged(() => readDatabases(sql)),
       start: async (label) => void (await sql.query('SELECT pg_backup_start($1, fast => true)', [label])),
       assertUnchanged: () => unlessChanged(() => assertPrimary(sql)),
       stop: () => unlessChanged(() => stopBackup(sql)),
@@ -117,6 +124,23 @@ interface FactsRow extends Readonly<Record<string, unknown>> {
   readonly dataDirectory: string
   readonly inRecovery: boolean
   readonly files: readonly string[]
+}
+
+async function readPosition(sql: Sql): Promise<WalPosition> {
+  const [row] = await sql.query<{ lsn: string; segment: string }>(
+    'SELECT pg_current_wal_insert_lsn()::text AS lsn, pg_walfile_name(pg_current_wal_insert_lsn()) AS segment',
+  )
+  const lsn = parseLsn(row?.lsn ?? '')
+  if (row === undefined || lsn === undefined) throw changed('it does not tell where it is')
+  return { timeline: Number.parseInt(row.segment.slice(0, 8), 16) as TimelineId, lsn }
+}
+
+/** The transaction that wrote a database's row: the one that created it, or altered it since. */
+async function readDatabases(sql: Sql): Promise<Record<string, string>> {
+  const rows = await sql.query<{ oid: string; xmin: string }>(
+    'SELECT oid::text AS oid, xmin::text AS xmin FROM pg_database',
+  )
+  return Object.fromEntries(rows.map(({ oid, xmin }) => [oid, xmin]))
 }
 
 async function assertSameDirectory(ofServer: string, given: string): Promise<void> {

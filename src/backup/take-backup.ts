@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { ConnectionTarget } from '../postgres/connection-target.ts'
-import { beginBackup, type BackupSession } from '../repository/backup-session.ts'
+import type { BackupSession } from '../repository/backup-session.ts'
 import { claimCluster } from '../repository/cluster-identity.ts'
 import type { DamagedPage } from '../repository/core/backup-facts.ts'
 import type { Commit } from '../repository/core/commit.ts'
@@ -9,9 +9,13 @@ import type { Clock } from '../std/clock.ts'
 import { withDeadline } from '../std/deadline.ts'
 import type { CopyFigures } from './copy/copy-protocol.ts'
 import { copyDataDirectory, type CopyProgress } from './copy-data-directory.ts'
+import type { FullReason } from './core/choose-parent.ts'
 import { estimateRemaining, type BackupProgress } from './core/progress.ts'
+import type { Parent } from './core/share-files.ts'
 import { type CopiedBackup, describeBackup } from './describe-backup.ts'
+import { type BegunBackup, beginWithParent } from './find-parent.ts'
 import { findRewrittenPages } from './find-rewritten-pages.ts'
+import { readIncarnation } from './read-incarnation.ts'
 import { openServerSession, type ServerSession } from './server-session.ts'
 import { waitForWal } from './wait-for-wal.ts'
 import { whileServerLives } from './while-server-lives.ts'
@@ -31,6 +35,10 @@ export interface BackupOptions {
   readonly label?: string | undefined
   /** The node that the backup is taken from. */
   readonly node?: string | undefined
+  /** Copies everything, even where an earlier backup has it. */
+  readonly full?: boolean | undefined
+  /** Reads every file, also those that look untouched since the parent. */
+  readonly readAll?: boolean | undefined
   /** Threads that read, compress and encrypt; by default one a core. */
   readonly workers?: number | undefined
   /** How long the archiver may bring nothing new before the backup is given up; by default a minute. */
@@ -41,6 +49,10 @@ export interface BackupOptions {
 
 export interface BackupResult {
   readonly commit: Commit
+  /** Why it is a full backup; undefined for an incremental one. */
+  readonly fullReason: FullReason | undefined
+  /** What was copied because the parent does not have it: of a full backup, all. */
+  readonly changedBytes: number
   /**
    * Pages that are damaged on the server itself and in this backup. A backup with any is done but degraded: whoever
    * reports it must say so.
@@ -69,7 +81,8 @@ const defaultWalStallMs = 60_000
 const abandonDeadlineMs = 30_000
 
 /**
- * Takes a full physical backup of a running primary. It is listed only when every byte that it needs, WAL included, is
+ * Takes a physical backup of a running primary: what changed since its parent, the newest backup that the server's data
+ * goes on from, or all of it where there is none. Either restores on its own. It is listed only when every byte that it needs, WAL included, is
  * durable in the repository; when this throws, or the process ends, nothing is listed and the server is unharmed.
  */
 export async function takeBackup(request: BackupRequest, options: BackupOptions): Promise<BackupResult> {
@@ -77,13 +90,13 @@ export async function takeBackup(request: BackupRequest, options: BackupOptions)
   const { clock, signal } = options
   await using server = await openServerSession(target, dataDirectory, { signal })
   await claimCluster(repository, { cluster, ...server.facts }, { signal })
-  const session = await beginBackup(repository, { cluster, kind: 'full' }, { clock, signal })
-  const run = new BackupRun(request, options, session)
+  const begun = await beginWithParent(request, server, { clock, full: options.full ?? false, signal })
+  const run = new BackupRun(request, options, begun)
   try {
     const content = await run.copy(server)
     return await run.commit(content)
   } catch (error) {
-    if (!run.committing) await abandon(session)
+    if (!run.committing) await abandon(begun.session)
     throw error
   }
 }
@@ -97,15 +110,17 @@ class BackupRun {
   readonly #request: BackupRequest
   readonly #options: BackupOptions
   readonly #session: BackupSession
+  readonly #base: BegunBackup['base']
   readonly #beganMs: number
   #copyProgress: CopyProgress = { bytesDone: 0, bytesTotal: 0, filesDone: 0, files: 0 }
   #copyBeganMs = 0
   readonly #stages: Record<StageName, number> = { startMs: 0, copyMs: 0, stopMs: 0, walMs: 0, commitMs: 0 }
 
-  constructor(request: BackupRequest, options: BackupOptions, session: BackupSession) {
+  constructor(request: BackupRequest, options: BackupOptions, { session, base }: BegunBackup) {
     this.#request = request
     this.#options = options
     this.#session = session
+    this.#base = base
     this.#beganMs = options.clock.monotonic()
   }
 
@@ -113,15 +128,19 @@ class BackupRun {
     const { clock, signal } = this.#options
     this.#tell('starting')
     const startedAt = clock.wall()
+    const { dataDirectory } = this.#request
+    const origin = { incarnation: await readIncarnation(dataDirectory), databases: await server.databases() }
     await this.#timed('startMs', () => server.start(`holdfast ${this.#session.backup}`))
     this.#copyBeganMs = clock.monotonic()
+    const parent = await this.#parent(server, origin.incarnation)
     const copied = await this.#timed('copyMs', () =>
       whileServerLives(server, { clock, signal }, (alive) =>
         copyDataDirectory({
           repository: this.#request.repository,
           session: this.#session,
-          dataDirectory: this.#request.dataDirectory,
+          dataDirectory,
           server: server.facts,
+          parent,
           workers: this.#options.workers ?? availableParallelism(),
           clock,
           onProgress: (progress) => {
@@ -133,7 +152,7 @@ class BackupRun {
       ),
     )
     const stopped = await this.#timed('stopMs', () => server.stop())
-    return { facts: server.facts, copied, stopped, startedAt, stoppedAt: clock.wall() }
+    return { facts: server.facts, origin, copied, stopped, startedAt, stoppedAt: clock.wall() }
   }
 
   async commit(backup: CopiedBackup): Promise<BackupResult> {
@@ -154,12 +173,27 @@ class BackupRun {
     this.#tell('done')
     return {
       commit,
+      fullReason: 'full' in this.#base ? this.#base.full : undefined,
+      changedBytes: backup.copied.changedBytes,
       damagedPages: commit.facts.damagedPages,
       tornPages,
       healedPages: backup.copied.healedPages,
       skippedFiles: backup.copied.listing.skipped,
       stages: { ...this.#stages, threads: backup.copied.figures },
     }
+  }
+
+  /** To be asked when the backup has begun in the server: what happens to a database from then on, replay does again. */
+  async #parent(server: ServerSession, incarnation: string | undefined): Promise<Parent | undefined> {
+    if ('full' in this.#base) return undefined
+    const { manifest } = this.#base
+    const { timeline } = await server.position()
+    const sameIncarnation =
+      this.#options.readAll !== true &&
+      incarnation !== undefined &&
+      manifest.origin?.incarnation === incarnation &&
+      manifest.facts.timeline === timeline
+    return { manifest, sameIncarnation, databases: await server.databases() }
   }
 
   async #timed<Result>(stage: StageName, work: () => Promise<Result>): Promise<Result> {
@@ -179,7 +213,6 @@ class BackupRun {
   }
 }
 
-/** One cluster name in a repository is one database system: backups of another must not mix with them. */
 /** Gives the space back. What cannot be removed now refers to nothing and is the collector's. */
 async function abandon(session: BackupSession): Promise<void> {
   await withDeadline('remove an unfinished backup', abandonDeadlineMs, undefined, (signal) =>

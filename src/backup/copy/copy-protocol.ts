@@ -1,6 +1,7 @@
 import type { Keyring } from '../../repository/keyring.ts'
 import type { FilePart } from '../core/split-work.ts'
 import type { PartOutcome } from '../page/read-part.ts'
+import type { EarlierPages } from '../core/select-pages.ts'
 
 /** What a copying thread is started with. */
 export interface CopyWorkerData {
@@ -19,6 +20,8 @@ export interface PartToCopy extends FilePart {
   /** Whether its records can later be shared page by page, or hold a file that is always stored whole. */
   readonly kind: 'page' | 'whole'
   readonly firstBlock: number | undefined
+  /** Of a `page` file of which only the pages that changed are to be copied. */
+  readonly earlier?: EarlierPages | undefined
 }
 
 export type ToCopyWorker =
@@ -43,7 +46,7 @@ export interface PackToStore {
   readonly sha256: string
 }
 
-/** A part as it was copied: record n of the list holds the n-th 256 KiB of it. */
+/** A part as it was copied: record n of the list holds the n-th 256 KiB of it, or the pages that it names. */
 export interface CopiedPart {
   readonly file: number
   readonly offset: number
@@ -56,6 +59,8 @@ export interface CopiedPart {
 export interface RecordPlace {
   readonly pack: number
   readonly record: number
+  /** Of a part of which only the changed pages were copied: which pages of the file these are, slot by slot. */
+  readonly pages?: readonly number[]
 }
 
 /** Where the time of copying went, in thread-milliseconds. */

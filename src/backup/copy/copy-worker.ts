@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { receiveUntilEnded } from '../../std/end-thread.ts'
 import { packObject } from '../../repository/core/object-names.ts'
+import type { RecordDescription } from '../../repository/core/record.ts'
 import { createPackBuilder, type PackBuilder } from '../../repository/pack-builder.ts'
 import { createChecksumKernel } from '../page/checksum-kernel.ts'
 import { pageBytes } from '../page/checksum-page.ts'
@@ -35,6 +36,7 @@ class CopyWorker {
   readonly #data: CopyWorkerData
   readonly #port: MessagePort
   readonly #kernel = createChecksumKernel(recordPages)
+  readonly #changed = new ChangedPages()
   readonly #rereading = { wait: () => delay(rereadAfterMs), waitsLeft: maxRereadWaits }
   readonly #figures: { -readonly [Name in keyof CopyFigures]: number } = { readMs: 0, packMs: 0, waitMs: 0 }
   #pack: OpenedPack | undefined
@@ -74,28 +76,34 @@ class CopyWorker {
     const records: RecordPlace[] = []
     let offset = part.offset
     const fullPath = join(this.#data.dataDirectory, part.path)
-    const outcome = await readPart({ ...part, fullPath }, this.#kernel, this.#rereading, async (bytes) => {
-      records.push(this.#add(part, offset, bytes))
+    const outcome = await readPart({ ...part, fullPath }, this.#kernel, this.#rereading, async (bytes, selected) => {
+      if (selected === undefined) {
+        records.push(this.#add(describeAll(part, offset, bytes)))
+        await this.#flushWhenFull()
+      }
+      for (const index of selected ?? []) {
+        this.#changed.add(offset / pageBytes + index, bytes.subarray(index * pageBytes, (index + 1) * pageBytes))
+        if (this.#changed.isFull) await this.#addChanged(part, records)
+      }
       offset += bytes.length
-      await this.#flushWhenFull()
     })
+    await this.#addChanged(part, records)
     const elsewhere = this.#figures.packMs - packMsBefore + this.#figures.waitMs - waitMsBefore
     this.#figures.readMs += performance.now() - started - elsewhere
     return { file: part.file, offset: part.offset, wantedBytes: part.lengthBytes, outcome, records }
   }
 
-  #add(part: PartToCopy, offset: number, plain: Uint8Array): RecordPlace {
+  async #addChanged(part: PartToCopy, records: RecordPlace[]): Promise<void> {
+    const { pages, plain } = this.#changed.take()
+    if (pages.length === 0) return
+    records.push({ ...this.#add({ type: 'scattered-pages', meta: { path: part.path, pages }, plain }), pages })
+    await this.#flushWhenFull()
+  }
+
+  #add(content: RecordDescription & { readonly plain: Uint8Array }): RecordPlace {
     const started = performance.now()
     const pack = (this.#pack ??= this.#openPack())
-    const record = pack.builder.add(
-      part.kind === 'page'
-        ? {
-            type: 'pages',
-            meta: { path: part.path, firstPage: offset / pageBytes, pageCount: plain.length / pageBytes },
-            plain,
-          }
-        : { type: 'file', meta: { path: part.path, offset }, plain },
-    )
+    const record = pack.builder.add(content)
     this.#figures.packMs += performance.now() - started
     return { pack: pack.number, record }
   }
@@ -151,6 +159,38 @@ class CopyWorker {
 
   #post(message: FromCopyWorker): void {
     this.#port.postMessage(message, [])
+  }
+}
+
+function describeAll(
+  part: PartToCopy,
+  offset: number,
+  plain: Uint8Array,
+): RecordDescription & { readonly plain: Uint8Array } {
+  const { path } = part
+  if (part.kind === 'whole') return { type: 'file', meta: { path, offset }, plain }
+  return { type: 'pages', meta: { path, firstPage: offset / pageBytes, pageCount: plain.length / pageBytes }, plain }
+}
+
+/** Gathers the changed pages of one part until they make a record. */
+class ChangedPages {
+  readonly #plain = new Uint8Array(recordPages * pageBytes)
+  #pages: number[] = []
+
+  get isFull(): boolean {
+    return this.#pages.length === recordPages
+  }
+
+  add(page: number, bytes: Uint8Array): void {
+    this.#plain.set(bytes, this.#pages.length * pageBytes)
+    this.#pages.push(page)
+  }
+
+  /** The bytes are good until the next page is added. */
+  take(): { readonly pages: readonly number[]; readonly plain: Uint8Array } {
+    const pages = this.#pages
+    this.#pages = []
+    return { pages, plain: this.#plain.subarray(0, pages.length * pageBytes) }
   }
 }
 

@@ -24,7 +24,8 @@ function part(
   }
 }
 
-const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) => assembleFile({ ...common, kind, parts })
+const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) =>
+  assembleFile({ ...common, kind, parts }, (pack) => pack + 100)
 
 test('parts in any order make one map', () => {
   assert.deepEqual(assemble('page', part(64, 10, 10, 7), part(0, 64, 64, 3, 5)), {
@@ -71,4 +72,36 @@ test('a whole file is its records in order, joined where they follow each other'
       { pack: 4, record: 0, count: 2 },
     ],
   })
+})
+
+test('pages that were not copied are the parent’s, under the number that its pack has here', () => {
+  const parentMap = [
+    { startPage: 0, count: 60, pack: 1, record: 0, slot: 0 },
+    { startPage: 60, count: 10, pack: 2, record: 0, slot: 0 },
+  ]
+  const changed = { pack: 0, record: 4, pages: [3, 4, ...Array.from({ length: 12 }, (_, index) => 60 + index)] }
+  const asked: number[] = []
+  const parts = [{ offset: 0, wantedBytes: 72 * page, lengthBytes: 72 * page, records: [changed] }]
+  const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => {
+    asked.push(pack)
+    return pack + 100
+  })
+  assert.ok(found?.kind === 'pages')
+  assert.deepEqual(found.map, [
+    { startPage: 0, count: 3, pack: 101, record: 0, slot: 0 },
+    { startPage: 3, count: 2, pack: 0, record: 4, slot: 0 },
+    { startPage: 5, count: 55, pack: 101, record: 0, slot: 5 },
+    { startPage: 60, count: 12, pack: 0, record: 4, slot: 2 },
+  ])
+  // Nothing is left of what the parent's other pack has, so it is not named.
+  assert.deepEqual([...new Set(asked)], [1])
+})
+
+test('a file that became shorter while it was read has none of the parent’s pages beyond its end', () => {
+  const parentMap = [{ startPage: 0, count: 64, pack: 1, record: 0, slot: 0 }]
+  const parts = [{ offset: 0, wantedBytes: 64 * page, lengthBytes: 40 * page, records: [] }]
+  const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => pack)
+  assert.ok(found?.kind === 'pages')
+  assert.equal(found.sizeBytes, 40 * page)
+  assert.deepEqual(found.map, [{ startPage: 0, count: 40, pack: 1, record: 0, slot: 0 }])
 })

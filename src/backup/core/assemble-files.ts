@@ -1,5 +1,13 @@
 import type { FilePart, ManifestFile, PageFile, WholeFile } from '../../repository/core/manifest.ts'
-import { buildPageMap, type PageRun, pagesPerRecord } from '../../repository/core/page-map.ts'
+import {
+  buildPageMap,
+  clipPageMap,
+  type PageMap,
+  type PageRun,
+  pagesPerRecord,
+  renumberPacks,
+  withoutPages,
+} from '../../repository/core/page-map.ts'
 import type { EpochMs } from '../../std/clock.ts'
 
 /** A file as it was listed, and the parts of it that were copied, in any order. */
@@ -8,6 +16,9 @@ export interface FileToAssemble {
   readonly kind: 'page' | 'whole'
   readonly mode: number
   readonly modifiedMs: number
+  readonly identity?: string | undefined
+  /** The parent's map, when only the pages that changed since were copied. */
+  readonly parentMap?: PageMap | undefined
   readonly parts: readonly AssembledPart[]
 }
 
@@ -16,8 +27,14 @@ export interface AssembledPart {
   /** What was asked for, and what there was: less when the file had become shorter, undefined when it was gone. */
   readonly wantedBytes: number
   readonly lengthBytes: number | undefined
-  /** Record n holds the n-th 256 KiB of the part. */
-  readonly records: readonly { readonly pack: number; readonly record: number }[]
+  /** Record n holds the n-th 256 KiB of the part, or the pages of the file that it names, slot by slot. */
+  readonly records: readonly AssembledRecord[]
+}
+
+interface AssembledRecord {
+  readonly pack: number
+  readonly record: number
+  readonly pages?: readonly number[]
 }
 
 const pageBytes = 8192
@@ -25,32 +42,54 @@ const pageBytes = 8192
 /**
  * The manifest's entry of a file, or undefined when the file was gone. A file that became shorter while it was copied
  * ends where the first part fell short: it is as if all of it had been read at that moment, and replay does the rest.
+ * `shareOf` gives the number of a parent's pack in this backup's list, and is asked for those only that are needed.
  */
-export function assembleFile(file: FileToAssemble): PageFile | WholeFile | undefined {
+export function assembleFile(
+  file: FileToAssemble,
+  shareOf: (parentPack: number) => number,
+): PageFile | WholeFile | undefined {
   const parts = file.parts.toSorted((a, b) => a.offset - b.offset)
   const end = parts.findIndex((part) => part.lengthBytes !== part.wantedBytes)
   const last = parts[end]
   if (last?.offset === 0 && last.lengthBytes === undefined) return undefined
   const kept = end === -1 ? parts : parts.slice(0, end + 1)
   const sizeBytes = kept.reduce((sum, part) => sum + (part.lengthBytes ?? 0), 0)
-  const common = { path: file.path, sizeBytes, mode: file.mode, modifiedAt: Math.trunc(file.modifiedMs) as EpochMs }
+  const { path, mode, identity } = file
+  const times = { modifiedAt: Math.trunc(file.modifiedMs) as EpochMs, ...(identity === undefined ? {} : { identity }) }
+  const common = { path, sizeBytes, mode, ...times }
+  const copied = file.kind === 'page' ? buildPageMap(kept.flatMap(runsOf)) : []
+  const shared = withoutPages(clipPageMap(file.parentMap ?? [], sizeBytes / pageBytes), copied)
   return file.kind === 'page'
-    ? { kind: 'pages', ...common, map: buildPageMap(kept.flatMap(runsOf)) }
+    ? { kind: 'pages', ...common, map: buildPageMap([...renumberPacks(shared, shareOf), ...copied]) }
     : { kind: 'whole', ...common, parts: joinRecords(kept.flatMap((part) => part.records)) }
+}
+
+/** The entry of a file all of which is the parent's. */
+export function shareFile(
+  file: PageFile | WholeFile,
+  mode: number,
+  shareOf: (parentPack: number) => number,
+): PageFile | WholeFile {
+  return file.kind === 'pages'
+    ? { ...file, mode, map: renumberPacks(file.map, shareOf) }
+    : { ...file, mode, parts: file.parts.map((part) => ({ ...part, pack: shareOf(part.pack) })) }
 }
 
 function runsOf(part: AssembledPart): PageRun[] {
   const pageCount = (part.lengthBytes ?? 0) / pageBytes
-  return part.records.map(({ pack, record }, index) => ({
-    startPage: part.offset / pageBytes + index * pagesPerRecord,
-    count: Math.min(pagesPerRecord, pageCount - index * pagesPerRecord),
-    pack,
-    record,
-    slot: 0,
-  }))
+  return part.records.flatMap(({ pack, record, pages }, index) => {
+    if (pages !== undefined) return pages.map((page, slot) => ({ startPage: page, count: 1, pack, record, slot }))
+    return {
+      startPage: part.offset / pageBytes + index * pagesPerRecord,
+      count: Math.min(pagesPerRecord, pageCount - index * pagesPerRecord),
+      pack,
+      record,
+      slot: 0,
+    }
+  })
 }
 
-function joinRecords(records: readonly { readonly pack: number; readonly record: number }[]): FilePart[] {
+function joinRecords(records: readonly AssembledRecord[]): FilePart[] {
   const parts: FilePart[] = []
   for (const { pack, record } of records) {
     const last = parts.at(-1)

@@ -4,6 +4,7 @@ import { isGone } from '../list-data-directory.ts'
 import type { ChecksumKernel } from './checksum-kernel.ts'
 import { pageBytes } from './checksum-page.ts'
 import { scanPages } from './scan-pages.ts'
+import { type EarlierPages, selectPages } from '../core/select-pages.ts'
 
 /** Pages of one record: 256 KiB. The kernel given to {@link readPart} has room for exactly these. */
 export const recordPages = 32
@@ -14,7 +15,12 @@ export interface PartToRead extends FilePart {
   readonly kind: 'page' | 'whole'
   /** Block number, within the fork, of the first page of the file whose checksums are to be verified. */
   readonly firstBlock: number | undefined
+  /** Of a `page` file of which only the pages that changed are wanted. */
+  readonly earlier?: EarlierPages | undefined
 }
+
+/** Gets the bytes of a record, and which of the pages in it are wanted: all of them, or those with these places. */
+export type EmitRecord = (bytes: Uint8Array, selected: readonly number[] | undefined) => Promise<void>
 
 export type PartOutcome =
   /** The file does not exist any more. */
@@ -44,7 +50,7 @@ export async function readPart(
   part: PartToRead,
   kernel: ChecksumKernel,
   rereading: Rereading,
-  emit: (bytes: Uint8Array) => Promise<void>,
+  emit: EmitRecord,
 ): Promise<PartOutcome> {
   const descriptor = openUnlessGone(part.fullPath)
   if (descriptor === undefined) return { kind: 'gone' }
@@ -58,7 +64,7 @@ export async function readPart(
 interface Reading {
   readonly kernel: ChecksumKernel
   readonly rereading: Rereading
-  readonly emit: (bytes: Uint8Array) => Promise<void>
+  readonly emit: EmitRecord
 }
 
 async function readOpened(descriptor: number, part: PartToRead, reading: Reading): Promise<PartOutcome> {
@@ -70,17 +76,34 @@ async function readOpened(descriptor: number, part: PartToRead, reading: Reading
     const position = part.offset + done
     const got = readFully(descriptor, reading.kernel.pages.subarray(0, wanted), position)
     let kept = part.kind === 'page' ? got - (got % pageBytes) : got
+    let doubtful: readonly number[] = []
     if (part.firstBlock !== undefined) {
-      const verified = await verify(descriptor, position, kept, part.firstBlock + position / pageBytes, reading)
+      const firstBlock = part.firstBlock + position / pageBytes
+      const verified = await verify(descriptor, position, kept, firstBlock, reading)
       kept = verified.keptBytes
       healed += verified.healed
       suspects.push(...verified.suspects)
+      doubtful = verified.suspects.map((block) => block - firstBlock)
     }
-    if (kept > 0) await reading.emit(reading.kernel.pages.subarray(0, kept))
+    const bytes = reading.kernel.pages.subarray(0, kept)
+    if (kept > 0) await reading.emit(bytes, selectOf(part, bytes, position / pageBytes, doubtful))
     done += kept
     if (kept < wanted) break
   }
   return { kind: 'read', lengthBytes: done, suspects, healed }
+}
+
+/** A page whose checksum failed is wanted, whatever its LSN seems to be. */
+function selectOf(
+  { earlier }: PartToRead,
+  bytes: Uint8Array,
+  firstPage: number,
+  doubtful: readonly number[],
+): readonly number[] | undefined {
+  if (earlier === undefined) return undefined
+  const selected = selectPages(bytes, firstPage, earlier)
+  if (doubtful.length === 0) return selected
+  return [...new Set([...selected, ...doubtful])].toSorted((a, b) => a - b)
 }
 
 interface Verified {

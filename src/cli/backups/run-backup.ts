@@ -1,7 +1,9 @@
 import { setPriority } from 'node:os'
+import type { FullReason } from '../../backup/core/choose-parent.ts'
 import { takeBackup } from '../../backup/take-backup.ts'
 import type { BackupResult } from '../../backup/take-backup.ts'
 import type { Config } from '../../config/schema.ts'
+import { backupOfPack } from '../../repository/core/object-names.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
@@ -27,6 +29,8 @@ export async function runBackup(
   options: {
     readonly repository: string | undefined
     readonly label: string | undefined
+    readonly full: boolean
+    readonly readAll: boolean
     readonly workers: number | undefined
   },
 ): Promise<'ok' | 'degraded'> {
@@ -44,6 +48,8 @@ export async function runBackup(
         signal,
         node: config.node.name,
         label: options.label,
+        full: options.full,
+        readAll: options.readAll,
         workers: options.workers,
         onProgress: ({ stage, bytesDone, bytesTotal }) =>
           output.progress(stage === 'copying' ? line(bytesDone, bytesTotal, 'copying') : stageNames[stage]),
@@ -57,12 +63,25 @@ export async function runBackup(
   }
 }
 
-function describeResult(repository: string, { commit, stages, damagedPages, skippedFiles }: BackupResult): string {
+/** Why a backup is a full one, where somebody may have expected an incremental one. */
+const fullReasons = {
+  wanted: '',
+  'first-of-cluster': '',
+  'no-ancestor': ', since no earlier backup is part of the past of this server',
+  'checksums-changed': ', since page checksums were turned on or off',
+  'parent-damaged': ', since objects of the last backup are missing or damaged (`holdfast backups --verify`)',
+} as const satisfies Record<FullReason, string>
+
+function describeResult(repository: string, result: BackupResult): string {
+  const { commit, stages, damagedPages, skippedFiles, changedBytes, fullReason } = result
   const { facts } = commit
   const stored = storedBytes(commit)
   const elapsedMs = stages.startMs + stages.copyMs + stages.stopMs + stages.walMs + stages.commitMs
   return [
     `backup ${facts.backup} is complete in repository ${repository}`,
+    fullReason === undefined
+      ? `  incremental: ${describeBytes(changedBytes)} changed since ${facts.parent}`
+      : `  full${fullReasons[fullReason]}`,
     `  ${describeBytes(facts.dataBytes)} in ${facts.fileCount} files, ${describeBytes(stored)} stored, ${describeElapsed(elapsedMs)}`,
     ...damagedPages.map(({ path, page }) => `  damaged on the server and in this backup: ${path}, page ${page}`),
     ...skippedFiles.map((path) => `  not in the backup, since it is no ordinary file: ${path}`),
@@ -80,6 +99,7 @@ export function backupRow(commit: BackupResult['commit']): { readonly [key: stri
   return {
     id: facts.backup,
     kind: facts.kind,
+    parent: facts.parent,
     label: facts.labels['label'] ?? null,
     startedAt: new Date(facts.startedAt).toISOString(),
     stoppedAt: new Date(facts.stoppedAt).toISOString(),
@@ -97,6 +117,8 @@ export function backupRow(commit: BackupResult['commit']): { readonly [key: stri
   }
 }
 
+/** What a backup itself added to the repository: packs that it shares with earlier ones do not count. */
 export function storedBytes({ manifest, facts }: BackupResult['commit']): number {
-  return facts.packs.reduce((sum, pack) => sum + pack.sizeBytes, manifest.sizeBytes)
+  const own = facts.packs.filter(({ key }) => backupOfPack(key) === facts.backup)
+  return own.reduce((sum, pack) => sum + pack.sizeBytes, manifest.sizeBytes)
 }

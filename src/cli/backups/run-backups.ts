@@ -101,11 +101,12 @@ function listingDocument(listing: Listing): object {
 }
 
 function renderListing({ repository, backups, damaged, verified, window }: Listing, now: number): string {
-  const header = ['backup', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
+  const header = ['backup', 'kind', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
   const rows = backups.map((commit) => {
     const { facts } = commit
     return [
       facts.backup,
+      facts.kind,
       facts.stoppedAt > now ? 'later than now' : `${describeElapsed(now - facts.stoppedAt)} ago`,
       // The clock was set back in between.
       facts.stoppedAt < facts.startedAt ? '?' : describeElapsed(facts.stoppedAt - facts.startedAt),
@@ -121,7 +122,7 @@ function renderListing({ repository, backups, damaged, verified, window }: Listi
   const amount = backups.length === 0 ? 'no backup' : String(backups.length)
   const intact = damaged.length === 0 ? ', every object verified' : ', NOT every object is good'
   const lines = [`repository ${repository}: ${amount}${verified ? intact : ''}`]
-  if (rows.length > 0) lines.push(formatTable(header, rows, [2, 3, 4, 6]))
+  if (rows.length > 0) lines.push(formatTable(header, rows, [3, 4, 5, 7]))
   for (const { backup, because } of damaged) lines.push(`! ${backup}: ${because}`)
   if (window?.toLsn)
     lines.push(

@@ -11,10 +11,12 @@ export const backupCommand = defineCommand({
   name: 'backup',
   summary: 'take a backup of the primary on this machine',
   description:
-    'Takes an encrypted full backup of the running primary of this node into a repository. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts. The repository is made when its directory is empty.',
+    'Takes an encrypted backup of the running primary of this node into a repository: what changed since the newest backup that its data goes on from, or everything where there is none. Either is complete: it restores without the others and does not mind when they are deleted. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts. The repository is made when its directory is empty.',
   options: {
     repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: asText },
     label: { flag: '--label <text>', about: 'what you want to call the backup', parse: asText },
+    full: { flag: '--full', about: 'copy everything, even what an earlier backup has' },
+    readAll: { flag: '--read-all', about: 'read every file, also those that look untouched since the last backup' },
     workers: {
       flag: '--workers <n>',
       about: 'threads that read and encrypt (default: one a core)',
@@ -23,6 +25,7 @@ export const backupCommand = defineCommand({
   },
   examples: [
     { command: 'holdfast backup', about: 'into the first repository' },
+    { command: 'holdfast backup --full', about: 'everything anew; needed after `pg_checksums` was used' },
     { command: "holdfast backup --label 'before upgrade'", about: 'with a name you will recognize' },
   ],
   exits: {

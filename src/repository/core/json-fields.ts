@@ -18,6 +18,8 @@ export interface Fields {
   lsn(name: string): Lsn
   time(name: string): EpochMs
   object(name: string): Fields
+  /** Undefined where there is none, which is what an earlier version wrote. */
+  optionalObject(name: string): Fields | undefined
   objects(name: string): Fields[]
   texts(name: string): Record<string, string>
   numberRows(name: string, width: number): number[][]
@@ -53,6 +55,7 @@ export function fieldsOf(value: unknown, where: string): Fields {
       return Number.isNaN(time) ? fail(at(name), 'a time', source.get(name)) : (time as EpochMs)
     },
     object: (name) => fieldsOf(source.get(name), at(name)),
+    optionalObject: (name) => ((source.get(name) ?? null) === null ? undefined : fieldsOf(source.get(name), at(name))),
     objects: (name) => list(source.get(name), at(name)).map((item, index) => fieldsOf(item, `${at(name)}[${index}]`)),
     texts: (name) => {
       const inner = fieldsOf(source.get(name), at(name))

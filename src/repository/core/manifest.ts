@@ -11,8 +11,17 @@ export interface Manifest {
   readonly backupLabel: string
   readonly tablespaceMap: string | null
   readonly tablespaces: readonly Tablespace[]
+  readonly origin?: BackupOrigin | undefined
   /** In the order they were written; directories before what is in them. */
   readonly files: readonly ManifestFile[]
+}
+
+/** Where the files were read, for the next backup to tell what changed. A restore does not need it. */
+export interface BackupOrigin {
+  /** Equal as long as the data directory was not moved or made anew and its machine not started again. */
+  readonly incarnation: string | undefined
+  /** By oid of a database, a text that is another one when the database was dropped and made anew. */
+  readonly databases: Readonly<Record<string, string>>
 }
 
 export interface Tablespace {
@@ -38,6 +47,7 @@ export interface PageFile {
   readonly sizeBytes: number
   readonly mode: number
   readonly modifiedAt: EpochMs
+  readonly identity?: string | undefined
   readonly map: PageMap
 }
 
@@ -48,6 +58,8 @@ export interface WholeFile {
   readonly sizeBytes: number
   readonly mode: number
   readonly modifiedAt: EpochMs
+  /** In the same incarnation, equal only for the same file that was not written to since. */
+  readonly identity?: string | undefined
   readonly parts: readonly FilePart[]
 }
 
@@ -60,8 +72,8 @@ export interface FilePart {
 
 /** The manifest as lines of JSON, each with its line break: one for the head, then one a file. */
 export function* encodeManifest(manifest: Manifest): Generator<string> {
-  const { backupLabel, tablespaceMap, tablespaces } = manifest
-  yield `${JSON.stringify({ facts: factsToJson(manifest.facts), backupLabel, tablespaceMap, tablespaces })}\n`
+  const { backupLabel, tablespaceMap, tablespaces, origin } = manifest
+  yield `${JSON.stringify({ facts: factsToJson(manifest.facts), backupLabel, tablespaceMap, tablespaces, origin })}\n`
   for (const file of manifest.files) yield `${JSON.stringify(fileToJson(file))}\n`
 }
 
@@ -85,6 +97,7 @@ export function decodeManifest(lines: Iterable<string>): Manifest {
 
 function headFromJson(value: unknown): Omit<Manifest, 'files'> {
   const fields = fieldsOf(value, 'line 1')
+  const origin = fields.optionalObject('origin')
   return {
     facts: factsFromJson(fields.object('facts').raw, 'line 1.facts'),
     backupLabel: fields.text('backupLabel'),
@@ -93,7 +106,12 @@ function headFromJson(value: unknown): Omit<Manifest, 'files'> {
       oid: entry.integer('oid', 1),
       location: entry.text('location'),
     })),
+    ...(origin === undefined ? {} : { origin: originOf(origin) }),
   }
+}
+
+function originOf(fields: Fields): BackupOrigin {
+  return { incarnation: fields.optionalText('incarnation') ?? undefined, databases: fields.texts('databases') }
 }
 
 function fileToJson(file: ManifestFile): Record<string, unknown> {
@@ -104,6 +122,7 @@ function fileToJson(file: ManifestFile): Record<string, unknown> {
     size: file.sizeBytes,
     mode: file.mode,
     mtime: new Date(file.modifiedAt).toISOString(),
+    identity: file.identity,
   }
   if (file.kind === 'whole') return { ...common, parts: file.parts.map((part) => [part.pack, part.record, part.count]) }
   return { ...common, map: file.map.map((run) => [run.startPage, run.count, run.pack, run.record, run.slot]) }
@@ -115,9 +134,11 @@ function fileFromJson(fields: Fields, facts: BackupFacts): ManifestFile {
   const mode = fields.integer('mode')
   if (kind === 'directory') return { kind, path, mode }
   const sizeBytes = fields.integer('size')
-  const modifiedAt = fields.time('mtime')
-  if (kind === 'whole') return { kind, path, sizeBytes, mode, modifiedAt, parts: partsOf(fields, facts) }
-  return { kind, path, sizeBytes, mode, modifiedAt, map: mapOf(fields, facts, sizeBytes) }
+  const identity = fields.optionalText('identity')
+  const common = { path, sizeBytes, mode, modifiedAt: fields.time('mtime'), ...(identity === null ? {} : { identity }) }
+  return kind === 'whole'
+    ? { kind, ...common, parts: partsOf(fields, facts) }
+    : { kind, ...common, map: mapOf(fields, facts, sizeBytes) }
 }
 
 function partsOf(fields: Fields, facts: BackupFacts): FilePart[] {

@@ -34,6 +34,8 @@ export const commitObject = (cluster: string, backup: string): string =>
 export const packsPrefix = (cluster: string, backup: string): string => `${cluster}/packs/${backup}/`
 export const packObject = (cluster: string, backup: string, number: number): string =>
   `${packsPrefix(cluster, backup)}${String(number).padStart(6, '0')}`
+/** The backup that wrote a pack, from its key. */
+export const backupOfPack = (key: string): string => key.split('/').at(-2) ?? ''
 export const sessionsPrefix = (cluster: string): string => `${cluster}/sessions/`
 export const sessionObject = (cluster: string, backup: string): string => `${sessionsPrefix(cluster)}${backup}.json`
 export const walPrefix = (cluster: string): string => `${cluster}/wal/`

@@ -44,20 +44,25 @@ export function buildPageMap(runs: Iterable<PageRun>): PageMap {
 
 /** The parent's map with the pages that `changed` maps replaced. */
 export function overlayPageMap(parent: PageMap, changed: PageMap): PageMap {
+  return buildPageMap([...withoutPages(parent, changed), ...changed])
+}
+
+/** What a map says of the pages that `others` does not have. */
+export function withoutPages(map: PageMap, others: PageMap): PageMap {
   const kept: PageRun[] = []
   let next = 0
-  for (const run of parent) {
+  for (const run of map) {
     let from = run.startPage
-    while (next < changed.length && endPage(at(changed, next)) <= from) next += 1
-    for (let index = next; index < changed.length; index += 1) {
-      const cut = at(changed, index)
+    while (next < others.length && endPage(at(others, next)) <= from) next += 1
+    for (let index = next; index < others.length; index += 1) {
+      const cut = at(others, index)
       if (cut.startPage >= endPage(run)) break
       if (cut.startPage > from) kept.push(slice(run, from, cut.startPage))
       from = Math.max(from, endPage(cut))
     }
     if (from < endPage(run)) kept.push(slice(run, from, endPage(run)))
   }
-  return buildPageMap([...kept, ...changed])
+  return kept
 }
 
 /** The map of the first `pageCount` pages: for a file that became shorter. */

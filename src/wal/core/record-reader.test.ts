@@ -36,6 +36,12 @@ test('records of any size come back with their places, and the end is the end of
   )
 })
 
+test('WAL that ends with its page ends as any other: the next page is blank', () => {
+  const { bytes, endLsn } = writeWal([8073, 17])
+  assert.equal(endLsn % BigInt(walPageBytes), 0n)
+  assert.deepEqual(findEndOfWal(pages(bytes), segmentLsn).reason, 'no-record')
+})
+
 test('a flipped bit anywhere in a record is never read over', () => {
   fc.assert(
     fc.property(anySizes, fc.nat(), fc.nat(), (sizes, which, where) => {

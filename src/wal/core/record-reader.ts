@@ -1,6 +1,6 @@
 import { crc32cFinish, crc32cStart, crc32cUpdate } from './crc32c.ts'
 import type { Lsn, TimelineId } from './lsn.ts'
-import { parsePageHeader, walPageBytes } from './page-header.ts'
+import { parsePageHeader, shortHeaderBytes, walPageBytes } from './page-header.ts'
 import type { WalPageHeader } from './page-header.ts'
 import { isSegmentSwitch, parseRecordHeader, recordChecksumOffset, recordHeaderBytes } from './record-header.ts'
 import type { WalRecordHeader } from './record-header.ts'
@@ -77,6 +77,10 @@ export function pagesOfSegment(bytes: Uint8Array, segmentLsn: Lsn, segmentBytes:
   }
 }
 
+function isBlank(page: Uint8Array): boolean {
+  return page.subarray(0, shortHeaderBytes).every((byte) => byte === 0)
+}
+
 /** Gives checked pages, and remembers the last one. */
 class PageReader {
   readonly #pages: WalPages
@@ -96,6 +100,8 @@ class PageReader {
     if (this.#last?.lsn === lsn) return this.#last
     const bytes = this.#pages.page(lsn)
     if (bytes === undefined) return { reason: 'no-page', incomplete: false }
+    // The WAL ended with the page before: nothing was ever written here.
+    if (isBlank(bytes)) return { reason: 'no-record', incomplete: false }
     const header = parsePageHeader(bytes)
     if (header === undefined || !this.#belongs(header, lsn)) return { reason: 'foreign-page', incomplete: false }
     this.#last = { lsn, bytes, header }

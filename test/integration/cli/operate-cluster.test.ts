@@ -87,6 +87,10 @@ describe('a cluster operated by the command line', { concurrency: false }, () =>
       local?.backups.map(({ label }) => label),
       ['first'],
     )
+    const next = await cluster.holdfast(n1, 'backup')
+    assert.match(next.stdout, /^ {2}incremental: .+ changed since [0-9TZ]+-[0-9a-f]{8}$/m)
+    const full = await cluster.holdfast(n1, 'backup', '--full', '--json')
+    assert.equal((JSON.parse(full.stdout) as { backup: { kind: string } }).backup.kind, 'full')
     await cluster.waitFor<Status>(n1, 'status', ({ verdict }) => verdict === 'healthy')
   })
 

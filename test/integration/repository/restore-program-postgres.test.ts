@@ -26,7 +26,11 @@ for (const installation of await testMajors()) {
       'CREATE TABLE ledger AS SELECT n AS id, repeat(md5(n::text), 8) AS filler FROM generate_series(1, 50000) n',
     )
     await sql.query('CREATE TABLE spaced TABLESPACE fast AS SELECT generate_series(1, 5000) AS id')
+    const full = await takeBackup(scene.request, { clock: systemClock })
+    await sql.query('UPDATE ledger SET filler = reverse(filler) WHERE id % 300 = 0')
+    // What is restored is the incremental one.
     const { commit } = await takeBackup(scene.request, { clock: systemClock })
+    assert.equal(commit.facts.parent, full.commit.facts.backup)
     assert.deepEqual((await verifyBackup(scene.repository, commit)).bad, [])
     await sql.query('INSERT INTO ledger SELECT n, repeat(md5(n::text), 8) FROM generate_series(50001, 60000) n')
     await sql.query('INSERT INTO spaced SELECT generate_series(5001, 6000)')
