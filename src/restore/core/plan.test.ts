@@ -262,17 +262,15 @@ function bruteForceReach(from: Catalogue, end: TimelineId, start: number): numbe
 }
 
 test('law L7: a plan holds every byte of WAL from its backup to the target, from the right timelines, or is refused', () => {
-  let plans = 0
   fc.assert(
     fc.property(arbitraryCatalogue, arbitraryRequest, (from, request) => {
       const outcome = planRestore(from, request)
-      if ('refusal' in outcome) return
-      plans += 1
+      // Most are refused; so many runs have to give a plan.
+      fc.pre(!('refusal' in outcome))
       checkPlan(from, request, outcome.plan)
     }),
-    { numRuns: 3000 },
+    { numRuns: 250, maxSkipsPerRun: 200 },
   )
-  assert.ok(plans > 200, `only ${plans} plans were made`)
 })
 
 function checkPlan(from: Catalogue, request: RestoreRequest, made: RestorePlan): void {
