@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { access, constants, readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { decodeCheckedJson } from '../../repository/checked-json.ts'
 import { dumpObject, dumpPartObject } from '../../repository/core/object-names.ts'
@@ -30,11 +30,20 @@ export async function openFileSource(path: string): Promise<DumpSource> {
   if (found?.isFile() !== true) {
     throw new Fault(dumpFaults['dump-not-found'], `Cannot load ${path}: there is no such file`, { details: { path } })
   }
+  await access(path, constants.R_OK).catch((cause: unknown) => {
+    const message = `Cannot load ${path}: this user may not read it`
+    throw new Fault(dumpFaults['dump-not-found'], message, { cause, details: { path } })
+  })
   const beside = async (name: string): Promise<Buffer | undefined> => await readFile(name).catch(absent)
   const checksum = await beside(checksumName(path))
   return {
     name: path,
-    open: (signal) => createReadStream(path, { highWaterMark: 1 << 18, signal }),
+    open: async function* (signal) {
+      for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+        signal?.throwIfAborted()
+        yield chunk as Uint8Array
+      }
+    },
     sha256: checksum === undefined ? undefined : parseChecksum(path, checksum),
     record: parseRecord(basename(path), await beside(recordName(path))),
   }

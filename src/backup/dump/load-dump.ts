@@ -43,20 +43,22 @@ export async function loadDump(request: LoadRequest, signal?: AbortSignal): Prom
     const { major } = await readServerVersion(sql)
     const makes = into === undefined || request.create
     await prepareDatabase(sql, database, makes, target)
-    let keep = !makes
+    const drop = (): Promise<unknown> => sql.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`)
     try {
       signal?.throwIfAborted()
       await runLoader(request, database, major, makes ? [] : ['--single-transaction'], signal)
-      const result = await withSql({ ...target, database }, { signal }, async (loaded) => ({
+      return await withSql({ ...target, database }, { signal }, async (loaded) => ({
         database: into ?? null,
         tables: await countTables(loaded),
         expectedTables: request.dump.source.record?.tables ?? null,
         databaseBytes: await sizeOf(loaded),
       }))
-      keep = into !== undefined
-      return result
+    } catch (error) {
+      // When the server is gone as well, the first error says it better.
+      if (makes && into !== undefined) await drop().catch(() => undefined)
+      throw error
     } finally {
-      if (!keep) await sql.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`)
+      if (into === undefined) await drop().catch(() => undefined)
     }
   })
 }

@@ -108,15 +108,15 @@ export async function openDumpScene(): Promise<DumpScene> {
   return scene
 }
 
-async function fillServer({ inDatabase }: DumpScene): Promise<void> {
-  await inDatabase('postgres', async (sql) => {
+async function fillServer(scene: DumpScene): Promise<void> {
+  await scene.inDatabase('postgres', async (sql) => {
     await sql.query(`CREATE ROLE app_owner LOGIN PASSWORD 'app secret'`)
     await sql.query(`CREATE ROLE "Odd ""Role"`)
     await sql.query('GRANT app_owner TO "Odd ""Role"')
     await sql.query('CREATE DATABASE app OWNER app_owner')
     await sql.query(`CREATE DATABASE "Odd 'name' = x"`)
   })
-  await inDatabase('app', async (sql) => {
+  await scene.inDatabase('app', async (sql) => {
     await sql.query('CREATE SCHEMA sales AUTHORIZATION app_owner')
     await sql.query('CREATE TABLE sales.orders (id bigint PRIMARY KEY, note text, data bytea)')
     await sql.query('ALTER TABLE sales.orders OWNER TO app_owner')
@@ -155,4 +155,17 @@ export async function flip(path: string, share: number): Promise<void> {
   const at = Math.floor(bytes.length * share)
   bytes[at] = (bytes[at] ?? 0) ^ 1
   await writeFile(path, bytes)
+}
+
+/** A database of about 120 MB that no compression makes smaller. */
+export async function addNoise(scene: DumpScene): Promise<void> {
+  await scene.inDatabase('postgres', (sql) => sql.query('CREATE DATABASE noise'))
+  await scene.inDatabase('noise', async (sql) => {
+    await sql.query('CREATE TABLE noise (b bytea)')
+    await sql.query('ALTER TABLE noise ALTER b SET STORAGE EXTERNAL')
+    await sql.query(
+      `INSERT INTO noise SELECT (SELECT string_agg(sha256((g || '-' || i)::text::bytea), '')
+       FROM generate_series(1, 8192) i) FROM generate_series(1, 480) g`,
+    )
+  })
 }
