@@ -10,7 +10,7 @@ const dumpPartBytes = 32 << 20
 
 /**
  * Dumps in a repository. A small one is one object. A large one is several, of 32 MiB each, that are the dump again when
- * they are joined: `cat NAME.* | gpg -d`. So a dump of any size takes as little memory, and no room on any disk of the
+ * they are joined: `cat NAME.[0-9]* | gpg -d`. So a dump of any size takes as little memory, and no room on any disk of the
  * node. The JSON comes last: without it the objects are no dump.
  */
 export function openRepositorySink(repository: Repository, cluster: string): DumpSink {

@@ -27,7 +27,11 @@ test('a database comes back from a dump of either format, with its owners, large
     const record = recordOf(await scene.dump({ content }), 'app')
     assert.equal(record.tables, 3)
     const path = join(scene.dumps, record.file)
-    assert.deepEqual(await scene.load(path), { ...(await sizes(scene, path)), database: null })
+    const rehearsed = await scene.load(path)
+    assert.deepEqual(
+      { ...rehearsed, databaseBytes: 0 },
+      { database: null, tables: 3, expectedTables: 3, databaseBytes: 0 },
+    )
     const loaded = await scene.load(path, `copy_${content}`, { create: true })
     assert.equal(loaded.tables, 3)
     assert.equal(loaded.expectedTables, 3)
@@ -39,12 +43,6 @@ test('a database comes back from a dump of either format, with its owners, large
   }
   assert.deepEqual(await databases(scene), ["Odd 'name' = x", 'app', 'copy_custom', 'copy_plain', 'postgres'])
 })
-
-/** What loading into a scratch database tells besides. */
-async function sizes(of: DumpScene, path: string): Promise<Record<string, number>> {
-  const { databaseBytes } = await of.load(path)
-  return { databaseBytes, tables: 3, expectedTables: 3 }
-}
 
 async function databases(of: DumpScene): Promise<readonly string[]> {
   const rows = await of.inDatabase('postgres', (sql) =>
@@ -139,7 +137,7 @@ test('dumps in a repository: listed, loaded, in parts where they are large, open
     assert.equal(tables, expectedTables)
   }
   const byHand = scene.shell(
-    `cd ${root}/main/dumps && cat ${large.file}.?????? | gpg -d | pg_restore -f - | grep -c noise`,
+    `cd ${root}/main/dumps && cat ${large.file}.[0-9]* | gpg -d | pg_restore -f - | grep -c noise`,
   )
   assert.equal(byHand.code, 0, byHand.stderr)
   await store.delete(`main/dumps/${large.file}.000001`)
