@@ -6,6 +6,9 @@ import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
+import { dumpCommand } from './commands/dump.ts'
+import { dumpsCommand } from './commands/dumps.ts'
+import { loadCommand } from './commands/load.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
@@ -20,6 +23,9 @@ export const commands: readonly (Command | CommandGroup)[] = [
   backupCommand,
   backupsCommand,
   restoreCommand,
+  dumpCommand,
+  dumpsCommand,
+  loadCommand,
   checkCommand,
   configCommands,
   versionCommand,

@@ -20,6 +20,7 @@ export interface Tools {
   readonly pgAmcheck?: string
   readonly pgWaldump?: string
   readonly pgDump?: string
+  readonly pgDumpall?: string
   readonly pgRestore?: string
   readonly psql?: string
   readonly pgbench?: string
@@ -68,6 +69,7 @@ const toolNames: Readonly<Record<Exclude<keyof Tools, 'postgres' | 'initdb'>, st
   pgAmcheck: 'pg_amcheck',
   pgWaldump: 'pg_waldump',
   pgDump: 'pg_dump',
+  pgDumpall: 'pg_dumpall',
   pgRestore: 'pg_restore',
   psql: 'psql',
   pgbench: 'pgbench',

@@ -84,7 +84,10 @@ export function passphraseText(passphrase: Secret): string {
   return passphrase.reveal().replace(/\r?\n$/, '')
 }
 
-async function openPrivateKey({ armored, passphrase }: NonNullable<KeyAccess['privateKey']>): Promise<PrivateKey> {
+export async function openPrivateKey({
+  armored,
+  passphrase,
+}: NonNullable<KeyAccess['privateKey']>): Promise<PrivateKey> {
   const openpgp = await import('openpgp')
   try {
     const privateKey = await openpgp.readPrivateKey({ armoredKey: armored.reveal() })
@@ -122,7 +125,7 @@ function parseJson(data: unknown): unknown {
   }
 }
 
-function unusableRecipient(error: unknown): never {
+export function unusableRecipient(error: unknown): never {
   throw new Fault(
     repositoryFaults['repository-key-unprotected'],
     `Cannot encrypt to a recipient: ${messageOf(error)}`,

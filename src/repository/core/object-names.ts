@@ -40,6 +40,10 @@ export const sessionsPrefix = (cluster: string): string => `${cluster}/sessions/
 export const sessionObject = (cluster: string, backup: string): string => `${sessionsPrefix(cluster)}${backup}.json`
 export const walPrefix = (cluster: string): string => `${cluster}/wal/`
 export const tailsPrefix = (cluster: string): string => `${cluster}/tail/`
+export const dumpsPrefix = (cluster: string): string => `${cluster}/dumps/`
+export const dumpObject = (cluster: string, file: string): string => `${dumpsPrefix(cluster)}${file}`
+export const dumpPartObject = (cluster: string, file: string, part: number): string =>
+  `${dumpObject(cluster, file)}.${String(part).padStart(6, '0')}`
 export const segmentObject = (cluster: string, name: string): string =>
   `${walPrefix(cluster)}${name.slice(0, 8)}/${name}`
 export const historyObject = (cluster: string, timeline: TimelineId): string =>
