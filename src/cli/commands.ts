@@ -6,6 +6,8 @@ import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
+import { expireCommand } from './commands/expire.ts'
+import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
@@ -19,6 +21,8 @@ export const commands: readonly (Command | CommandGroup)[] = [
   switchoverCommand,
   backupCommand,
   backupsCommand,
+  holdCommand,
+  expireCommand,
   restoreCommand,
   checkCommand,
   configCommands,
