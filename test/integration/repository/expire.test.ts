@@ -164,6 +164,80 @@ test('L5, L6: an expiry that fails at any operation breaks nothing, and the next
   assert.ok(attempts >= 40, `${attempts}`)
 })
 
+/** Runs `meanwhile` once, right before the first operation of a kind below a part of the cluster. */
+function interrupt(
+  { repository }: ModelCluster,
+  before: { readonly operation: 'delete' | 'list'; readonly part: string; readonly skip?: number },
+  meanwhile: () => Promise<unknown>,
+): Repository {
+  let left = before.skip ?? 0
+  const pass = async (operation: string, key: string): Promise<void> => {
+    if (operation !== before.operation || !key.startsWith(`${cluster}/${before.part}/`)) return
+    left -= 1
+    if (left === -1) await meanwhile()
+  }
+  const inner = repository.store
+  return withStore(repository, {
+    ...inner,
+    async *list(prefix) {
+      await pass('list', prefix)
+      yield* inner.list(prefix)
+    },
+    delete: async (key) => {
+      await pass('delete', key)
+      await inner.delete(key)
+    },
+  })
+}
+
+test('L6: a backup that is being taken keeps its parent and, wherever it begins, its WAL', async () => {
+  for (const parent of [0, undefined]) {
+    const { model, objects } = await dailyBackups(4)
+    await model.begin(parent, 5)
+    const wal = under(objects, 'wal').length
+    const plan = await model.expire(nothing)
+    assert.equal(plan.verdicts.filter(({ keep }) => !keep).length, parent === 0 ? 2 : 3)
+    assert.equal(under(objects, 'wal').length, wal)
+    await finishLast(model)
+    await model.assertSound()
+    assert.equal((await ids(model)).length, parent === 0 ? 3 : 2, 'it was committed')
+  }
+})
+
+test('L5, L6: who begins while something is being removed keeps off it', async () => {
+  const { model } = await dailyBackups(4)
+  const [first = ''] = await ids(model)
+  let asked = 0
+  const repository = interrupt(model, { operation: 'delete', part: 'backups' }, async () => {
+    const place = { cluster, backup: first, reason: '' }
+    const expiring = { code: 'repository-backup-expiring' }
+    await assert.rejects(holdBackup(model.repository, place, { clock: model.clock }), expiring)
+    await assert.rejects(model.begin(0, 0), expiring)
+    // A standby that is behind needs WAL that is there now, and is not when the expiry has come to its end.
+    await model.begin(undefined, 5)
+    await assert.rejects(finishLast(model), expiring)
+    await model.begin(3, 0)
+    await finishLast(model)
+    asked += 1
+  })
+  await model.expire(nothing, repository)
+  assert.equal(asked, 1)
+  await model.assertSound()
+  assert.equal((await ids(model)).length, 2)
+})
+
+test('what comes to go only after the announcement stays until the next time', async () => {
+  const { model } = await dailyBackups(4)
+  const all = await ids(model)
+  const repository = interrupt(model, { operation: 'list', part: 'packs', skip: 1 }, async () => model.pass(3))
+  const plan = await model.expire({ ...nothing, days: 2 }, repository)
+  assert.deepEqual(await ids(model), all.slice(1))
+  assert.deepEqual(plan.verdicts[1]?.because, ['it came to go only now: the next time'])
+  await model.assertSound()
+  await model.expire({ ...nothing, days: 2 })
+  assert.deepEqual(await ids(model), all.slice(3))
+})
+
 const policies: fc.Arbitrary<RetentionPolicy> = fc.record({
   days: fc.nat(6),
   count: fc.nat(3),
