@@ -258,7 +258,12 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     n: fc.nat(3),
   }),
   fc.record({ kind: fc.constant('begin' as const), parent: fc.option(fc.nat(5), { nil: undefined }), lag: fc.nat(4) }),
-  fc.record({ kind: fc.constant('expire' as const), policy: policies, failAt: fc.nat(80), after: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('expire' as const),
+    policy: policies,
+    failAt: fc.oneof(fc.constant(0), fc.nat(80)),
+    after: fc.boolean(),
+  }),
 )
 
 async function takeStep(model: ModelCluster, step: Step): Promise<void> {
@@ -314,7 +319,7 @@ test('L5, L6: no sequence of backups, promotions, holds, expiries and crashes br
         if (step.kind === 'expire' || step.kind === 'finish') await model.assertSound()
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 120 },
   )
 })
 
@@ -346,7 +351,7 @@ test('L5, L6: backups, a hold and two expiries, however their operations interle
       await unlessOvertaken(() => finishLast(model))
       await model.assertSound()
     }),
-    { numRuns: 200 },
+    { numRuns: 120 },
   )
 })
 
