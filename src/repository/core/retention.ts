@@ -62,7 +62,7 @@ export function decideRetention(question: RetentionQuestion): readonly Retention
   // Where the newest timeline has no backup yet, the newest backup of all is what there is.
   onwards.add(newestOn(restorable, latestPath), 'the newest backup that can be restored')
   onwards.add(restorable.at(-1), 'the newest backup that can be restored')
-  onwards.add(backups.at(-1), 'the newest backup')
+  if (backups.at(-1)?.restorable === false) onwards.add(backups.at(-1), 'the newest backup')
   if (policy.days > 0) {
     const begin = now - policy.days * dayMs
     const days = describeCount(policy.days, 'day')

@@ -6,6 +6,7 @@ import { expireBackups } from '../../../src/repository/expire-backups.ts'
 import { holdBackup } from '../../../src/repository/holds.ts'
 import { verifyBackup } from '../../../src/repository/verify.ts'
 import { walInventory } from '../../../src/repository/wal-objects.ts'
+import { windowFromRepository } from '../../../src/restore/plan-from-repository.ts'
 import { systemClock, type EpochMs } from '../../../src/std/clock.ts'
 import type { Lsn } from '../../../src/wal/core/lsn.ts'
 import { cluster, currentLsn, openArchiveScene, startArchiver } from '../archive/archive-scene.ts'
@@ -57,6 +58,8 @@ test('L6: after an expiry every listed backup restores, and so does every moment
     const options = { backupId: commit.facts.backup, timeline: 'current' } as const
     await plan(scene, { kind: 'immediate' }, options)
   }
+  const window = await windowFromRepository(repository, cluster)
+  assert.equal(window.oldest.facts.backup, third.backup, 'not from the held one on, which has only its own WAL')
   const held = { backupId: first.backup, timeline: 'current', directory: 'held' } as const
   {
     await using recovered = await restore(scene, { kind: 'immediate' }, held)
