@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { listBackups } from '../../../src/repository/catalogue.ts'
 import type { RetentionPolicy } from '../../../src/repository/core/retention.ts'
 import { expireBackups } from '../../../src/repository/expire-backups.ts'
