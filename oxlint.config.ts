@@ -24,6 +24,7 @@ export default defineConfig({
     'typescript/no-unsafe-type-assertion': 'off',
     'typescript/no-unnecessary-type-arguments': 'off',
     'promise/always-return': 'off',
+    'promise/no-promise-in-callback': 'off',
     'import/no-unassigned-import': 'off',
     'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
     eqeqeq: 'error',

@@ -24,7 +24,10 @@ function lint(path: string, content: string): string {
   const file = join(project, path)
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, content)
-  const result = spawnSync(join(root, 'node_modules', '.bin', 'oxlint'), [path], { cwd: project, encoding: 'utf8' })
+  const result = spawnSync(process.execPath, [join(root, 'node_modules', '.bin', 'oxlint'), path], {
+    cwd: project,
+    encoding: 'utf8',
+  })
   rmSync(file)
   return result.stdout + result.stderr
 }

@@ -34,7 +34,7 @@ export const postgresFaults = defineFaults({
   },
   'postgres-control-file-corrupt': {
     exitClass: 'integrity',
-    meaning: 'global/pg_control has a wrong size, version or checksum.',
+    meaning: '`global/pg_control` has a wrong size, version or checksum.',
     hint: 'Do not start this directory; restore it from a backup or clone it again.',
   },
   'postgres-setting-refused': {
@@ -75,7 +75,7 @@ export const postgresFaults = defineFaults({
   },
   'postgres-rewind-failed': {
     exitClass: 'failed',
-    meaning: 'pg_rewind is missing or could not bring a former primary back onto the line of the new one.',
+    meaning: '`pg_rewind` is missing or could not bring a former primary back onto the line of the new one.',
     hint: 'Do not start the directory; rewind it again or clone it from the primary.',
   },
   'postgres-unreachable': {

@@ -11,7 +11,7 @@ import { assertClusterName, type Repository } from './repository.ts'
 import { readIfStored, readStored } from './stored-objects.ts'
 
 export interface BackupCatalogue {
-  /** In the order in which they were started. */
+  /** In the order in which they were started: by their place in the WAL, since the clock may have stepped. */
   readonly backups: readonly Commit[]
   /** Backups whose commit object cannot be read: named, since a backup that is silently gone is worse. */
   readonly damaged: readonly DamagedBackup[]
@@ -45,7 +45,12 @@ export async function listBackups(
       damaged.push({ backup, fault: error })
     }
   }
-  return { backups: backups.toSorted((a, b) => a.facts.startedAt - b.facts.startedAt), damaged }
+  return { backups: backups.toSorted(byPlaceInWal), damaged }
+}
+
+function byPlaceInWal({ facts: a }: Commit, { facts: b }: Commit): number {
+  if (a.timeline !== b.timeline) return a.timeline - b.timeline
+  return a.startLsn < b.startLsn ? -1 : a.startLsn > b.startLsn ? 1 : 0
 }
 
 /** The commit of one backup. Throws `repository-backup-not-found` or `repository-object-damaged`. */

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { constants as fsConstants } from 'node:fs'
 import { chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { delimiter, dirname, join, relative } from 'node:path'
 import { Fault } from './fault.ts'
 import { stdFaults } from './faults.ts'
 
@@ -48,7 +48,12 @@ export async function runUnprivileged(run: UnprivilegedRun): Promise<number> {
       : process.execPath
     const code = await runChild(node, [join(root, relative(run.programRoot, run.entry)), ...run.arguments], {
       cwd: root,
-      env: { ...run.environment, HOME: home, HOLDFAST_SCRATCH: scratch },
+      env: {
+        ...run.environment,
+        PATH: pathInCopy(run.environment['PATH'] ?? '', run.programRoot, root),
+        HOME: home,
+        HOLDFAST_SCRATCH: scratch,
+      },
       ...user,
     })
     await run.collect?.(scratch)
@@ -56,6 +61,13 @@ export async function runUnprivileged(run: UnprivilegedRun): Promise<number> {
   } finally {
     if (run.keep !== true) await rm(scratch, { recursive: true, force: true })
   }
+}
+
+/** A search path with the directories below `from` where they are in the copy `to`; the child cannot enter the old ones. */
+export function pathInCopy(searchPath: string, from: string, to: string): string {
+  const moved = (directory: string): string =>
+    directory.startsWith(`${from}/`) ? join(to, relative(from, directory)) : directory
+  return searchPath.split(delimiter).map(moved).join(delimiter)
 }
 
 async function nobody(): Promise<{ uid: number; gid: number }> {

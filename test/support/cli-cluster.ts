@@ -77,7 +77,7 @@ export async function prepareCliCluster(
   const secretsDirectory = join(directory, 'secrets')
   const repositoryPath = join(directory, 'repository')
   await mkdir(secretsDirectory, { mode: 0o700 })
-  await mkdir(repositoryPath, { mode: 0o700 })
+  await mkdir(repositoryPath, { recursive: true, mode: 0o700 })
   const secret = async (name: string): Promise<string> => {
     await writeFile(join(secretsDirectory, name), `${name} secret\n`, { mode: 0o600 })
     return join(secretsDirectory, name)
@@ -137,14 +137,7 @@ export async function prepareCliCluster(
     holdfast,
     stop,
     start: (node) => {
-      const [file = '', ...words] = [
-        ...launcherOf(node),
-        process.execPath,
-        program,
-        'agent',
-        '--config',
-        node.configFile,
-      ]
+      const [file, ...words] = [...launcherOf(node), process.execPath, program, 'agent', '--config', node.configFile]
       const agent = spawn(file, words, {
         cwd: directory,
         env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },

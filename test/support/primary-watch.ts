@@ -44,7 +44,8 @@ export function watchPrimaries(targets: readonly ConnectionTarget[], everyMs: nu
       'select case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline',
     )
     watch.asked += 1
-    if (typeof row?.timeline === 'string') note({ port, timeline: row.timeline, askedAt, heardAt: systemClock.monotonic() })
+    if (typeof row?.timeline === 'string')
+      note({ port, timeline: row.timeline, askedAt, heardAt: systemClock.monotonic() })
   }
 
   async function follow(target: ConnectionTarget): Promise<void> {

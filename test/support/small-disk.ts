@@ -7,6 +7,8 @@ import { join } from 'node:path'
 export interface SmallDisks extends AsyncDisposable {
   /** Words to put before a command so that it runs, as the same user, where the disks are mounted. */
   readonly launcher: readonly string[]
+  /** A path there as this process can reach it. */
+  seen(path: string): string
   /** Leaves `leftBytes` of a disk free. */
   fill(directory: string, leftBytes: number): Promise<void>
   /** Gives back what {@link fill} took. */
@@ -40,6 +42,7 @@ export async function openSmallDisks(sizes: ReadonlyMap<string, number>): Promis
   const user = ['unshare', '--user', `--map-user=${process.getuid?.()}`, `--map-group=${process.getgid?.()}`]
   return {
     launcher: [...enter, ...user],
+    seen: inside,
     fill: async (directory, leftBytes) => {
       const path = inside(directory)
       const { bavail, bsize } = await statfs(path)

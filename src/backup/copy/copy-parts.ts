@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Keyring } from '../../repository/keyring.ts'
+import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
 import { backupFaults } from '../faults.ts'
 import type {
@@ -115,7 +116,7 @@ async function runThread(
     })
   } finally {
     signal.removeEventListener('abort', onAbort)
-    await worker.terminate()
+    await endThread(worker)
     await Promise.allSettled(storing)
   }
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { receiveUntilEnded } from '../../std/end-thread.ts'
 import { packObject } from '../../repository/core/object-names.ts'
 import { createPackBuilder, type PackBuilder } from '../../repository/pack-builder.ts'
 import { createChecksumKernel } from '../page/checksum-kernel.ts'
@@ -155,5 +156,5 @@ class CopyWorker {
 
 if (parentPort !== null) {
   const worker = new CopyWorker(workerData as CopyWorkerData, parentPort)
-  parentPort.on('message', (message: ToCopyWorker) => worker.receive(message))
+  receiveUntilEnded(parentPort, (message) => worker.receive(message as ToCopyWorker))
 }

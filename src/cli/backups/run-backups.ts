@@ -106,8 +106,9 @@ function renderListing({ repository, backups, damaged, verified, window }: Listi
     const { facts } = commit
     return [
       facts.backup,
-      `${describeElapsed(now - facts.stoppedAt)} ago`,
-      describeElapsed(facts.stoppedAt - facts.startedAt),
+      facts.stoppedAt > now ? 'later than now' : `${describeElapsed(now - facts.stoppedAt)} ago`,
+      // The clock was set back in between.
+      facts.stoppedAt < facts.startedAt ? '?' : describeElapsed(facts.stoppedAt - facts.startedAt),
       describeBytes(facts.dataBytes),
       describeBytes(storedBytes(commit)),
       facts.node ?? '?',

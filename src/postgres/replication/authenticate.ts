@@ -89,7 +89,7 @@ function connectFault(error: unknown, target: ConnectionTarget): unknown {
     return new Fault(postgresFaults['postgres-authentication-failed'], message, { details, cause: error })
   }
   if (!(error instanceof DatabaseError) && (tlsErrors.test(code) || error.message.includes('SSL'))) {
-    return new Fault(replicationFaults['postgres-tls-failed'], message, { details, cause: error })
+    return new Fault(postgresFaults['postgres-tls-failed'], message, { details, cause: error })
   }
   return new Fault(postgresFaults['postgres-unreachable'], message, { details, cause: error })
 }

@@ -31,12 +31,6 @@ export const replicationFaults = defineFaults({
     meaning: 'A replication slot does not keep the WAL that a clone will need first.',
     hint: 'Drop the slot and clone again; the clone then makes it before it starts.',
   },
-  'postgres-tls-failed': {
-    exitClass: 'usage',
-    meaning:
-      'The encrypted connection was refused: the server offers none, or its certificate is not the expected one.',
-    hint: "Check the server's `ssl` setting, the authority's certificate, and that the certificate names this host.",
-  },
   'postgres-password-exposed': {
     exitClass: 'refused',
     meaning: 'A server asked for the password itself, or for its MD5 hash, where only SCRAM is safe.',

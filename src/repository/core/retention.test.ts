@@ -74,6 +74,12 @@ test('without any rule the newest stays, and the newest that can be restored', (
   assert.deepEqual(kept(decide({}, [backup(9), backup(5), backup(1, { restorable: false })])), ['b5', 'b1'])
 })
 
+test('which backup is the newest is said by the WAL, not by a clock that stepped', () => {
+  const stepped = backup(1, { stoppedAt: (now - 50 * dayMs) as EpochMs })
+  assert.deepEqual(kept(decide({}, [backup(9), backup(5), stepped])), ['b1'])
+  assert.deepEqual(kept(decide({ count: 2 }, [backup(9), backup(5), stepped])), ['b1', 'b5'])
+})
+
 test('the newest on the way to the newest timeline stays, though one of a branch that was left is younger', () => {
   const history: TimelineHistory = {
     timeline: 2 as TimelineId,

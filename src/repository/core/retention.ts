@@ -57,26 +57,29 @@ export function decideRetention(question: RetentionQuestion): readonly Retention
   const { policy, holds, parents, now, latestPath } = question
   const backups = question.backups.toSorted((a, b) => a.stoppedAt - b.stoppedAt || (a.id < b.id ? -1 : 1))
   const restorable = backups.filter((backup) => backup.restorable)
+  // Which is newer is said by the WAL, as for a restore: the clock may have stepped.
+  const placed = restorable.toSorted(byPlaceInWal)
+  const newest = backups.toSorted(byPlaceInWal).at(-1)
   const onwards = new Reasons()
   const own = new Reasons()
   // Where the newest timeline has no backup yet, the newest backup of all is what there is.
-  onwards.add(newestOn(restorable, latestPath), 'the newest backup that can be restored')
-  onwards.add(restorable.at(-1), 'the newest backup that can be restored')
-  if (backups.at(-1)?.restorable === false) onwards.add(backups.at(-1), 'the newest backup')
+  onwards.add(newestOn(placed, latestPath), 'the newest backup that can be restored')
+  onwards.add(placed.at(-1), 'the newest backup that can be restored')
+  if (newest?.restorable === false) onwards.add(newest, 'the newest backup')
   if (policy.days > 0) {
     const begin = now - policy.days * dayMs
     const days = describeCount(policy.days, 'day')
     for (const backup of backups) if (backup.stoppedAt >= begin) onwards.add(backup, `within ${days}`)
-    const before = restorable.filter((backup) => backup.stoppedAt < begin)
+    const before = placed.filter((backup) => backup.stoppedAt < begin)
     onwards.add(newestOn(before, latestPath), `the window of ${days} begins in it`)
     onwards.add(before.at(-1), `the window of ${days} begins in it`)
   }
   if (policy.count > 0) {
-    for (const backup of restorable.slice(-policy.count)) onwards.add(backup, `one of the newest ${policy.count}`)
+    for (const backup of placed.slice(-policy.count)) onwards.add(backup, `one of the newest ${policy.count}`)
   }
   for (const { name, amount, periodOf } of calendarRules(policy)) {
-    const newest = new Map(restorable.map((backup) => [periodOf(backup.stoppedAt), backup]))
-    for (const [period, backup] of [...newest].slice(-amount)) {
+    const latest = new Map(restorable.map((backup) => [periodOf(backup.stoppedAt), backup]))
+    for (const [period, backup] of [...latest].slice(-amount)) {
       own.add(backup, `the newest of ${name} ${period}`)
     }
   }
@@ -91,6 +94,11 @@ export function decideRetention(question: RetentionQuestion): readonly Retention
     if (because.length === 0) return { backup: backup.id, keep: false, wal: 'none', because: [whyItGoes(backup, now)] }
     return { backup: backup.id, keep: true, wal: onwards.of(backup).length > 0 ? 'onwards' : 'own', because }
   })
+}
+
+function byPlaceInWal(a: RetentionBackup, b: RetentionBackup): number {
+  if (a.timeline !== b.timeline) return a.timeline - b.timeline
+  return a.stopLsn < b.stopLsn ? -1 : a.stopLsn > b.stopLsn ? 1 : 0
 }
 
 /** The reasons collected for each backup, each once. */

@@ -5,6 +5,7 @@ import type { PackReference } from '../../repository/core/backup-facts.ts'
 import { repositoryFaults } from '../../repository/faults.ts'
 import type { Keyring } from '../../repository/keyring.ts'
 import { diskFault } from '../../std/durable-file.ts'
+import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
 import type { PackJob } from '../core/pack-jobs.ts'
 import { restoreFaults } from '../faults.ts'
@@ -72,7 +73,7 @@ async function runThread(
     }
     await writing
   } finally {
-    await worker.terminate()
+    await endThread(worker)
   }
 }
 

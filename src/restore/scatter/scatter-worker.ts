@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { receiveUntilEnded } from '../../std/end-thread.ts'
 import { objectFault } from '../../repository/damage.ts'
 import { openPack } from '../../repository/pack-reader.ts'
 import type { OpenPack } from '../../repository/pack-reader.ts'
@@ -112,5 +113,6 @@ function carryOut(data: ScatterWorkerData, order: ScatterOrder): FromScatterWork
 
 if (parentPort !== null) {
   const port = parentPort
-  port.on('message', (order: ScatterOrder) => port.postMessage(carryOut(workerData as ScatterWorkerData, order)))
+  const data = workerData as ScatterWorkerData
+  receiveUntilEnded(port, (order) => port.postMessage(carryOut(data, order as ScatterOrder)))
 }

@@ -27,7 +27,7 @@ async function backUpAndKillAfter(scene: BackupScene, ms: number): Promise<{ rea
   return { output }
 }
 
-test('a backup killed at any moment leaves nothing listed that is not whole', { timeout: 180_000 }, async (t) => {
+test('L6: a backup killed at any moment leaves nothing listed that is not whole', { timeout: 180_000 }, async (t) => {
   await using scene = await openBackupScene()
   await using sql = await scene.server.sql()
   await sql.query('CREATE TABLE t AS SELECT id, repeat(md5(id::text), 10) AS filler FROM generate_series(1, 200000) id')

@@ -134,7 +134,7 @@ test('a server that writes too little WAL is refused', { timeout: 60_000 }, asyn
   await assert.rejects(takeBackup(scene.request, { clock }), { kind: backupFaults['backup-server-unfit'] })
 })
 
-test('without an archiver the backup is given up, and nothing of it stays', { timeout: 60_000 }, async () => {
+test('L6: without an archiver the backup is given up, and nothing of it stays', { timeout: 60_000 }, async () => {
   await using scene = await openBackupScene({ feedWal: false })
   const failed = takeBackup(scene.request, { clock, walStallMs: 500 })
   await assert.rejects(failed, { kind: backupFaults['backup-wal-missing'] })

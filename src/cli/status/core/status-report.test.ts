@@ -120,7 +120,7 @@ test('a healthy cluster: positions, lag, sync state, who is next, how far the ar
 })
 
 describe('what is not observed is not claimed', () => {
-  test('a silent leader: whether it accepts writes is unknown, and so are lags in time', () => {
+  test('L11, a silent leader: whether it accepts writes is unknown, and so are lags in time', () => {
     const answers = new Map<string, AgentAnswer>(
       ['n1', 'n2', 'n3'].map((node) => [node, { answered: false, because: 'refused' }]),
     )
