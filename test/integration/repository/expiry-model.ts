@@ -188,7 +188,7 @@ export class ModelCluster {
   async reachable(days: number): Promise<readonly string[]> {
     const found: string[] = []
     for (const { time, lsn } of this.#marks) {
-      if (time < this.now - days * dayMs) continue
+      if (days === 0 || time < this.now - days * dayMs) continue
       const target = { kind: 'lsn', lsn, inclusive: false } as const
       if (await this.#plans({ target, timeline: 'latest' })) found.push(`${time} ${lsn}`)
     }
