@@ -84,6 +84,7 @@ export class ModelCluster {
       await putWalSegment(this.repository, { cluster, name, bytes: new Uint8Array(segmentBytes).fill(timeline) })
     }
     const startLsn = (first + BigInt(segments * segmentBytes)) as Lsn
+    const before = this.#lsn
     this.#lsn = (startLsn + 1000n) as Lsn
     await putTail(this.repository, {
       cluster,
@@ -92,7 +93,8 @@ export class ModelCluster {
       endLsn: this.#lsn,
       bytes: new Uint8Array(1000).fill(timeline),
     })
-    this.#marks.push({ time: this.now, lsn: (this.#lsn - 1n) as Lsn })
+    // Without new WAL it is the moment of before.
+    if (this.#lsn > before) this.#marks.push({ time: this.now, lsn: (this.#lsn - 1n) as Lsn })
   }
 
   /** A failover, or, with `back`, a promotion of a copy that was restored to before. */
