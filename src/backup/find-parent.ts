@@ -38,13 +38,19 @@ export async function beginWithParent(
 ): Promise<BegunBackup> {
   const begin = (parent?: string): Promise<BackupSession> =>
     beginBackup(repository, { cluster, kind: parent === undefined ? 'full' : 'incremental', parent }, options)
+  const beginOn = (parent: string): Promise<BackupSession | undefined> =>
+    begin(parent).catch((error: unknown) => {
+      if (isGoing(error)) return undefined
+      throw error
+    })
   if (options.full) return { session: await begin(), base: { full: 'wanted' } }
   const { timeline, lsn } = await server.position()
   const history = await readHistory(dataDirectory, timeline)
   const { backups } = await listBackups(repository, cluster, options)
   const chosen = chooseParent(backups, { ...server.facts, history, lsn })
   if ('full' in chosen) return { session: await begin(), base: chosen }
-  const session = await begin(chosen.parent.facts.backup)
+  const session = await beginOn(chosen.parent.facts.backup)
+  if (session === undefined) return { session: await begin(), base: { full: 'parent-expiring' } }
   try {
     const manifest = await readIntactParent(repository, chosen.parent, options.signal)
     if (manifest !== undefined) return { session, base: { ...chosen, manifest } }
@@ -54,6 +60,12 @@ export async function beginWithParent(
   }
   await session.abandon(options)
   return { session: await begin(), base: { full: 'parent-damaged' } }
+}
+
+/** True when a collection has announced the backup that was to be built on, or has removed it already. */
+function isGoing(error: unknown): boolean {
+  const kinds = [repositoryFaults['repository-backup-expiring'], repositoryFaults['repository-backup-not-found']]
+  return kinds.some((kind) => isFault(error, kind))
 }
 
 /** The history of the timeline that the server writes. Without its file only backups of that timeline are ancestors. */

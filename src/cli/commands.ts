@@ -9,6 +9,8 @@ import { demoCommand } from './commands/demo.ts'
 import { dumpCommand } from './commands/dump.ts'
 import { dumpsCommand } from './commands/dumps.ts'
 import { loadCommand } from './commands/load.ts'
+import { expireCommand } from './commands/expire.ts'
+import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
@@ -22,6 +24,8 @@ export const commands: readonly (Command | CommandGroup)[] = [
   switchoverCommand,
   backupCommand,
   backupsCommand,
+  holdCommand,
+  expireCommand,
   restoreCommand,
   dumpCommand,
   dumpsCommand,

@@ -4,7 +4,7 @@ import { apiSection, coordinatorSection, durabilitySection, leaseSection } from 
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
 import { choice, setting, text } from './setting.ts'
-import { repositoriesSection, walSection } from './storage-sections.ts'
+import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
 
 /**
  * `holdfast.yaml`. From this one schema come the parser and its errors, `holdfast config …`, the JSON Schema and
@@ -27,6 +27,7 @@ export const configSchema = z
     lease: leaseSection,
     repositories: repositoriesSection,
     wal: walSection,
+    retention: retentionSection,
     log: z
       .strictObject({
         level: setting(choice(['error', 'warn', 'info', 'debug']).prefault('info'), {

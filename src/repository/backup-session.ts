@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../std/clock.ts'
-import type { StoreOptions } from '../store/object-store.ts'
+import { Fault, isFault } from '../std/fault.ts'
+import type { ObjectStore, StoreOptions } from '../store/object-store.ts'
 import { encodeCommit } from './catalogue.ts'
 import { encodeCheckedJson, formatVersion } from './checked-json.ts'
 import type { BackupFacts, PackReference } from './core/backup-facts.ts'
 import type { Commit } from './core/commit.ts'
 import type { Manifest } from './core/manifest.ts'
 import { commitObject, packObject, packsPrefix, sessionObject } from './core/object-names.ts'
+import { assertMayBuildOn, assertWalStays, readCollections } from './collection-notes.ts'
+import { repositoryFaults } from './faults.ts'
 import { sealManifest, unsealManifest } from './manifest-object.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { assertClusterName, type Repository } from './repository.ts'
@@ -35,8 +38,9 @@ export interface BackupContent extends Omit<Manifest, 'facts'> {
 }
 
 /**
- * Begins a backup: stores a session object, so that a collector running at the same time keeps its hands off the
- * backup's packs and its parent's.
+ * Begins a backup: stores a session object, so that a collection that begins later keeps its hands off the backup's
+ * packs, its parent, and all WAL; and then looks what collections have announced before, so that the backup keeps its
+ * hands off what they remove. Throws `repository-backup-expiring` when that is the parent.
  */
 export async function beginBackup(
   repository: Repository,
@@ -50,6 +54,15 @@ export async function beginBackup(
   const backup = `${beganAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`
   const session = { format: formatVersion, repositoryId, cluster, backup, kind, parent, beganAt }
   await storeOnce(store, sessionObject(cluster, backup), encodeCheckedJson(session), options)
+  const collections = await readCollections(repository, cluster, options)
+  if (parent !== null) {
+    try {
+      await assertMayBuildOn(repository, { cluster, backup: parent, collections }, options)
+    } catch (error) {
+      await store.delete(sessionObject(cluster, backup), options)
+      throw error
+    }
+  }
   const stored = new Map<string, PackReference>()
   let commitBegun = false
   return {
@@ -65,6 +78,7 @@ export async function beginBackup(
     commit: async ({ facts: found, ...content }, storeOptions) => {
       assertStored(found.packs, stored, parent === null ? '' : packsPrefix(cluster, backup))
       const fileCount = content.files.length
+      assertWalStays(collections, { backup, ...found })
       const facts: BackupFacts = { ...found, repositoryId, cluster, backup, kind, parent, fileCount }
       const sealed = sealManifest(keyring, { ...content, facts })
       const manifest = { key: sealed.objectKey, sha256: sealed.sha256, sizeBytes: sealed.sizeBytes }
@@ -73,7 +87,7 @@ export async function beginBackup(
       unsealManifest(keyring, commit, sealed.bytes)
       commitBegun = true
       await storeOnce(store, sealed.objectKey, sealed.bytes, storeOptions)
-      await storeOnce(store, commitObject(cluster, backup), encodeCommit(commit), storeOptions)
+      await storeCommit(store, commit, storeOptions)
       // The backup is there, whatever becomes of its session object: the collector removes one that has a commit.
       await store.delete(sessionObject(cluster, backup), storeOptions).catch(() => undefined)
       return commit
@@ -85,6 +99,21 @@ export async function beginBackup(
       for (const key of packs) await store.delete(key, storeOptions)
       await store.delete(sessionObject(cluster, backup), storeOptions)
     },
+  }
+}
+
+/** Throws `repository-session-collected` when a collection took the backup for dead. */
+async function storeCommit(store: ObjectStore, commit: Commit, options: StoreOptions | undefined): Promise<void> {
+  const { cluster, backup } = commit.facts
+  try {
+    await storeOnce(store, commitObject(cluster, backup), encodeCommit(commit), options)
+  } catch (error) {
+    if (!isFault(error, repositoryFaults['repository-object-conflict'])) throw error
+    throw new Fault(
+      repositoryFaults['repository-session-collected'],
+      `Cannot commit backup ${backup}: a collection has taken it for dead and removed what was stored of it`,
+      { details: { cluster, backup }, cause: error },
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 import { Fault, isFault } from '../std/fault.ts'
 import type { StoreOptions } from '../store/object-store.ts'
 import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts'
-import { commitFromJson, commitToJson, type Commit } from './core/commit.ts'
+import { commitFromJson, commitToJson, isTombstone, type Commit } from './core/commit.ts'
 import type { Manifest } from './core/manifest.ts'
 import { backupsPrefix, commitObject, isBackupId, manifestObject } from './core/object-names.ts'
 import { objectFault } from './damage.ts'
@@ -62,18 +62,22 @@ export async function readCommit(
   assertClusterName(cluster)
   const object = commitObject(cluster, backup)
   const bytes = isBackupId(backup) ? await readIfStored(repository.store, object, options) : undefined
-  if (bytes === undefined) {
+  const commit = bytes === undefined ? undefined : decodeCheckedJson(object, bytes, commitOrTombstone)
+  if (commit === undefined) {
     throw new Fault(
       repositoryFaults['repository-backup-not-found'],
       `Cannot find backup ${backup} of cluster ${cluster} in ${repository.store.description}`,
       { details: { cluster, backup } },
     )
   }
-  const commit = decodeCheckedJson(object, bytes, commitFromJson)
   const { facts } = commit
   const belongsHere = facts.repositoryId === repository.id && facts.cluster === cluster && facts.backup === backup
   if (belongsHere && commit.manifest.key === manifestObject(cluster, backup)) return commit
   throw objectFault(object, 'swapped', `it is the commit of backup ${facts.backup} of cluster ${facts.cluster}`)
+}
+
+function commitOrTombstone(value: unknown): Commit | undefined {
+  return isTombstone(value) ? undefined : commitFromJson(value)
 }
 
 /** A commit as bytes, for the writer. */

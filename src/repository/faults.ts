@@ -73,6 +73,21 @@ export const repositoryFaults = defineFaults({
     meaning: 'There is no committed backup with this name.',
     hint: '`holdfast backups` lists the backups there are.',
   },
+  'repository-backup-expiring': {
+    exitClass: 'busy',
+    meaning: 'A backup that was to be built on or held, or WAL that a new backup needs, is just being removed.',
+    hint: 'Look at `holdfast backups` when `holdfast expire` has come to its end, and do it again with a backup that is still listed.',
+  },
+  'repository-session-collected': {
+    exitClass: 'failed',
+    meaning: 'A backup took so long that it was taken for dead, and its packs were removed before it was complete.',
+    hint: 'Take the backup again. One that takes longer than three days needs a faster repository or more workers.',
+  },
+  'repository-collection-unsafe': {
+    exitClass: 'integrity',
+    meaning: 'Nothing can be removed safely, since what a backup needs cannot be read: its commit is damaged.',
+    hint: 'Copy the named commit.json back from another copy of the repository, or delete it by hand to give that backup up; nothing was removed.',
+  },
   'repository-name-invalid': {
     exitClass: 'usage',
     meaning: 'The name of a cluster or a backup cannot be used in a repository.',

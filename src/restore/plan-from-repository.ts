@@ -47,6 +47,35 @@ export async function planFromRepository(
   return { cluster, plan: outcome.plan, commit, histories }
 }
 
+/** From which backup on every moment can be restored, and the plan to the end of the archive. */
+export interface RestoreWindow {
+  readonly oldest: Commit
+  readonly plan: RestorePlan
+}
+
+/**
+ * The stretch without a hole that ends where the archive ends. Backups before it may be listed: those that were kept
+ * without the WAL after them. Throws as {@link planFromRepository} does when the end cannot be reached at all.
+ */
+export async function windowFromRepository(
+  repository: Repository,
+  cluster: string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<RestoreWindow> {
+  const listed = await listBackups(repository, cluster, options)
+  const { catalogue } = await loadCatalogue(repository, cluster, listed, options)
+  const request = { target: { kind: 'latest' }, timeline: 'latest' } as const
+  const outcome = planRestore(catalogue, request)
+  if ('refusal' in outcome) throw refusalFault(outcome.refusal, request, listed)
+  const { plan } = outcome
+  const oldest = listed.backups.find(({ facts }) => {
+    const from = planRestore(catalogue, { ...request, timeline: plan.timeline, backupId: facts.backup })
+    return 'plan' in from && from.plan.walEndLsn === plan.walEndLsn
+  })
+  if (oldest === undefined) throw new Error(`backup ${plan.backup.id} is planned but not listed`)
+  return { oldest, plan }
+}
+
 async function loadCatalogue(
   repository: Repository,
   cluster: string,

@@ -24,6 +24,8 @@ export type FullReason =
   | 'checksums-changed'
   /** What the parent consists of cannot be read, or is not there any more. */
   | 'parent-damaged'
+  /** The parent is being removed by an expiry at this moment. */
+  | 'parent-expiring'
 
 /**
  * The backup that an incremental one goes on from: the newest all of whose pages are part of this server's past. A

@@ -69,6 +69,7 @@ const fullReasons = {
   'first-of-cluster': '',
   'no-ancestor': ', since no earlier backup is part of the past of this server',
   'checksums-changed': ', since page checksums were turned on or off',
+  'parent-expiring': ', since the last backup is being expired',
   'parent-damaged': ', since objects of the last backup are missing or damaged (`holdfast backups --verify`)',
 } as const satisfies Record<FullReason, string>
 

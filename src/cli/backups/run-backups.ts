@@ -3,7 +3,7 @@ import { listBackups } from '../../repository/catalogue.ts'
 import type { Commit } from '../../repository/core/commit.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { verifyBackup } from '../../repository/verify.ts'
-import { planFromRepository } from '../../restore/plan-from-repository.ts'
+import { windowFromRepository } from '../../restore/plan-from-repository.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { Fault } from '../../std/fault.ts'
@@ -85,13 +85,13 @@ async function readWindow(
   oldest: Commit,
   signal: AbortSignal,
 ): Promise<Window> {
-  const from = new Date(oldest.facts.stoppedAt).toISOString()
   try {
-    const request = { target: { kind: 'latest' }, timeline: 'latest', backupId: undefined } as const
-    const { plan } = await planFromRepository(repository, cluster, request, { signal })
+    const { oldest: first, plan } = await windowFromRepository(repository, cluster, { signal })
+    const from = new Date(first.facts.stoppedAt).toISOString()
     return { from, toLsn: formatLsn(plan.walEndLsn), timeline: plan.timeline, because: null }
   } catch (error) {
     if (!(error instanceof Fault)) throw error
+    const from = new Date(oldest.facts.stoppedAt).toISOString()
     return { from, toLsn: null, timeline: null, because: error.message }
   }
 }

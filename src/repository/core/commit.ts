@@ -26,3 +26,19 @@ export function commitFromJson(value: unknown): Commit {
     facts: factsFromJson(fields.object('facts').raw, 'commit.facts'),
   }
 }
+
+/**
+ * What a collection puts in the place of the commit of a backup that it takes for dead, before it removes what there is of
+ * it: so that this backup, should it be alive after all, can never be committed. It stays for good.
+ */
+export function tombstoneToJson(place: {
+  readonly repositoryId: string
+  readonly cluster: string
+  readonly backup: string
+}): Record<string, unknown> {
+  return { format: 1, collected: true, ...place }
+}
+
+export function isTombstone(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'collected' in value && value.collected === true
+}

@@ -22,6 +22,7 @@ export interface Fields {
   optionalObject(name: string): Fields | undefined
   objects(name: string): Fields[]
   texts(name: string): Record<string, string>
+  textList(name: string): string[]
   numberRows(name: string, width: number): number[][]
 }
 
@@ -61,6 +62,10 @@ export function fieldsOf(value: unknown, where: string): Fields {
       const inner = fieldsOf(source.get(name), at(name))
       return Object.fromEntries(Object.keys(source.get(name) as object).map((key) => [key, inner.text(key)]))
     },
+    textList: (name) =>
+      list(source.get(name), at(name)).map((item, index) =>
+        typeof item === 'string' ? item : fail(`${at(name)}[${index}]`, 'a text', item),
+      ),
     numberRows: (name, width) =>
       list(source.get(name), at(name)).map((row, index) => {
         const cells = list(row, `${at(name)}[${index}]`)

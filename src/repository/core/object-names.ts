@@ -38,6 +38,12 @@ export const packObject = (cluster: string, backup: string, number: number): str
 export const backupOfPack = (key: string): string => key.split('/').at(-2) ?? ''
 export const sessionsPrefix = (cluster: string): string => `${cluster}/sessions/`
 export const sessionObject = (cluster: string, backup: string): string => `${sessionsPrefix(cluster)}${backup}.json`
+export const collectionsPrefix = (cluster: string): string => `${cluster}/gc/`
+export const collectionObject = (cluster: string, collection: string): string =>
+  `${collectionsPrefix(cluster)}${collection}.json`
+export const holdsPrefix = (cluster: string): string => `${cluster}/holds/`
+export const holdObject = (cluster: string, backup: string): string => `${holdsPrefix(cluster)}${backup}.json`
+export const clusterPacksPrefix = (cluster: string): string => `${cluster}/packs/`
 export const walPrefix = (cluster: string): string => `${cluster}/wal/`
 export const tailsPrefix = (cluster: string): string => `${cluster}/tail/`
 export const dumpsPrefix = (cluster: string): string => `${cluster}/dumps/`

@@ -118,8 +118,17 @@ function committed(root, cluster) {
   const backups = join(root, cluster, 'backups')
   return fs
     .readdirSync(backups)
-    .filter((name) => fs.existsSync(join(backups, name, 'commit.json')))
+    .filter((name) => fs.existsSync(join(backups, name, 'commit.json')) && !isCollected(root, cluster, name))
     .sort()
+}
+
+/** A backup that was never completed and has been removed: its commit only says so. @param {string} root @param {string} cluster @param {string} backup */
+function isCollected(root, cluster, backup) {
+  try {
+    return readCheckedJson(root, `${cluster}/backups/${backup}/commit.json`).collected === true
+  } catch {
+    return false
+  }
 }
 
 /** @param {string} root @param {string | undefined} cluster @param {string} wanted */

@@ -6,6 +6,9 @@ import type { BackupResult } from '../../../src/backup/take-backup.ts'
 import { takeBackup } from '../../../src/backup/take-backup.ts'
 import { startServer } from '../../../src/postgres/server.ts'
 import { openSql, type Sql } from '../../../src/postgres/sql.ts'
+import { listBackups } from '../../../src/repository/catalogue.ts'
+import { announceCollection } from '../../../src/repository/collection-notes.ts'
+import { expireBackups } from '../../../src/repository/expire-backups.ts'
 import type { ManifestFile } from '../../../src/repository/core/manifest.ts'
 import { packObject } from '../../../src/repository/core/object-names.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
@@ -105,6 +108,40 @@ test('law L6: a parent whose pack is gone is not built upon', { timeout: 120_000
   assert.deepEqual([next.commit.facts.kind, next.fullReason], ['full', 'parent-damaged'])
   assert.deepEqual((await verifyBackup(scene.repository, next.commit)).bad, [])
 })
+
+test('a parent that is being expired is not built upon', { timeout: 120_000 }, async () => {
+  await using scene = await openBackupScene({ parameters: quiet })
+  const { commit } = await takeBackup(scene.request, { clock })
+  const note = { collection: 'of-another-node', backups: [commit.facts.backup], wal: [] }
+  await announceCollection(scene.repository, 'main', note)
+  const next = await takeBackup(scene.request, { clock })
+  assert.deepEqual([next.commit.facts.kind, next.fullReason], ['full', 'parent-expiring'])
+})
+
+test(
+  'law L6: an incremental backup restores after the backups whose packs it shares have expired',
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    await using scene = await openBackupScene({ parameters: quiet })
+    await using sql = await scene.server.sql()
+    await createTables(sql)
+    await takeBackup(scene.request, { clock })
+    await sql.query('UPDATE ledger SET filler = reverse(filler) WHERE id % 500 = 0')
+    const { commit } = await takeBackup(scene.request, { clock })
+    assert.equal(commit.facts.kind, 'incremental')
+    const policy = { days: 0, count: 1, daily: 0, weekly: 0, monthly: 0, yearly: 0 }
+    await expireBackups(scene.repository, 'main', policy, { clock })
+    const { backups } = await listBackups(scene.repository, 'main')
+    assert.deepEqual(
+      backups.map(({ facts }) => facts.backup),
+      [commit.facts.backup],
+    )
+    assert.deepEqual((await verifyBackup(scene.repository, commit)).bad, [])
+    await assertRestores(scene, commit)
+  },
+)
 
 test('a database made anew under its old oid shares nothing with the old one', { timeout: 120_000 }, async () => {
   await using scene = await openBackupScene({ parameters: quiet })

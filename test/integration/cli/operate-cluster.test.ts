@@ -19,6 +19,10 @@ interface Backups {
   readonly backups: readonly { readonly id: string; readonly label: string | null }[]
 }
 
+interface Expiry {
+  readonly backups: readonly { readonly keep: boolean; readonly wal: string }[]
+}
+
 describe('a cluster operated by the command line', { concurrency: false }, () => {
   const stack = new AsyncDisposableStack()
   let directory = ''
@@ -92,6 +96,24 @@ describe('a cluster operated by the command line', { concurrency: false }, () =>
     const full = await cluster.holdfast(n1, 'backup', '--full', '--json')
     assert.equal((JSON.parse(full.stdout) as { backup: { kind: string } }).backup.kind, 'full')
     await cluster.waitFor<Status>(n1, 'status', ({ verdict }) => verdict === 'healthy')
+  })
+
+  test('a backup is held and released, and expire says why everything stays', async () => {
+    const [local] = JSON.parse((await cluster.holdfast(n1, 'backups', '--json')).stdout) as readonly Backups[]
+    const id = local?.backups[0]?.id ?? ''
+    assert.equal((await cluster.holdfast(n1, 'hold', id, '--reason', 'audit')).code, 0)
+    const dry = await cluster.holdfast(n2, 'expire', '--dry-run')
+    assert.equal(dry.code, 0, dry.stderr)
+    assert.match(dry.stdout, /^repository local: 0 of 1 backups would go\n/)
+    assert.match(dry.stdout, new RegExp(`${id} .* stays .*the newest backup that can be restored.*; held: audit`))
+    assert.match((await cluster.holdfast(n1, 'hold', id, '--release')).stdout, /is released/)
+    assert.equal((await cluster.holdfast(n1, 'hold', '20200101T000000Z-00000000')).code, 4)
+    const [expired] = JSON.parse((await cluster.holdfast(n1, 'expire', '--json')).stdout) as readonly Expiry[]
+    assert.deepEqual(
+      expired?.backups.map(({ keep, wal }) => [keep, wal]),
+      [[true, 'onwards']],
+    )
+    assert.equal((await cluster.holdfast(n1, 'backups', '--verify')).code, 0)
   })
 
   test('switchover hands over and back, and refuses what cannot be done', async () => {

@@ -1,0 +1,147 @@
+import { Fault } from '../std/fault.ts'
+import type { StoreOptions } from '../store/object-store.ts'
+import type { TimelineId } from '../wal/core/lsn.ts'
+import { firstTimelineHistory, parseTimelineHistory, type TimelineHistory } from '../wal/core/timeline-history.ts'
+import { listBackups } from './catalogue.ts'
+import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts'
+import { readClusterIdentity } from './cluster-identity.ts'
+import type { BackupObject, CollectionView, WalObject } from './core/collection.ts'
+import { tombstoneToJson, type Commit } from './core/commit.ts'
+import {
+  backupsPrefix,
+  clusterPacksPrefix,
+  commitObject,
+  historyObject,
+  parseTailName,
+  parseWalName,
+  segmentStart,
+  sessionsPrefix,
+  tailsPrefix,
+  walPrefix,
+  type TailName,
+} from './core/object-names.ts'
+import { sessionFromJson, type SessionNote } from './core/session-note.ts'
+import { objectFault } from './damage.ts'
+import { repositoryFaults } from './faults.ts'
+import { readHolds } from './holds.ts'
+import type { Repository } from './repository.ts'
+import { readIfStored } from './stored-objects.ts'
+import { readHistory } from './wal-objects.ts'
+
+/**
+ * Looks at everything that collecting depends on, in an order that cannot mislead: packs and manifests before sessions,
+ * since a session is there before its first pack; sessions before commits, since a session goes only after its commit
+ * has come. Between the two, backups in `ended` are shut out for good: none of them can be committed any more. Throws
+ * `repository-collection-unsafe` when a commit cannot be read.
+ */
+export async function observeCollection(
+  repository: Repository,
+  cluster: string,
+  ended: readonly string[],
+  options: StoreOptions = {},
+): Promise<CollectionView> {
+  const packs = await listBackupObjects(repository, clusterPacksPrefix(cluster), /^[0-9]+$/, options)
+  const manifests = await listBackupObjects(repository, backupsPrefix(cluster), /^manifest$/, options)
+  const sessions = await listSessions(repository, cluster, options)
+  for (const backup of ended) await shutOut(repository, cluster, backup, options)
+  const commits = await listCommits(repository, cluster, options)
+  const holds = await readHolds(repository, cluster, options)
+  const identity = await readClusterIdentity(repository, cluster, options)
+  const walSegmentBytes = identity?.walSegmentBytes ?? commits.at(-1)?.facts.walSegmentBytes
+  // Who archives or backs up first says what the cluster is: without that there is no WAL to speak of.
+  const wal =
+    walSegmentBytes === undefined
+      ? { segments: [], tails: [], histories: [], timelines: [], walSegmentBytes: 1 }
+      : { ...(await listWal(repository, cluster, walSegmentBytes, options)), walSegmentBytes }
+  const timelines = [...new Set([...wal.timelines, ...commits.map(({ facts }) => facts.timeline)])]
+  const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
+  const histories = first ? [firstTimelineHistory(), ...wal.histories] : wal.histories
+  return { ...wal, packs, manifests, sessions, commits, holds, timelines, histories }
+}
+
+/** Puts a tombstone where the commit of a backup would be. That the commit is there already is fine: then it is listed. */
+async function shutOut(repository: Repository, cluster: string, backup: string, options: StoreOptions): Promise<void> {
+  const tombstone = tombstoneToJson({ repositoryId: repository.id, cluster, backup })
+  await repository.store.create(commitObject(cluster, backup), encodeCheckedJson(tombstone), options)
+}
+
+async function listCommits(repository: Repository, cluster: string, options: StoreOptions): Promise<readonly Commit[]> {
+  const { backups, damaged } = await listBackups(repository, cluster, options)
+  if (damaged.length === 0) return backups
+  const names = damaged.map(({ backup }) => commitObject(cluster, backup))
+  throw new Fault(
+    repositoryFaults['repository-collection-unsafe'],
+    `Cannot tell what may be removed: what it needs cannot be read from ${names.join(', ')}`,
+    { details: { cluster, damaged: names }, cause: damaged[0]?.fault },
+  )
+}
+
+async function listBackupObjects(
+  repository: Repository,
+  prefix: string,
+  name: RegExp,
+  options: StoreOptions,
+): Promise<readonly BackupObject[]> {
+  const found: BackupObject[] = []
+  for await (const { key, sizeBytes } of repository.store.list(prefix, options)) {
+    const [backup = '', last = '', ...more] = key.slice(prefix.length).split('/')
+    if (more.length === 0 && name.test(last)) found.push({ key, sizeBytes, backup })
+  }
+  return found
+}
+
+async function listSessions(
+  repository: Repository,
+  cluster: string,
+  options: StoreOptions,
+): Promise<readonly SessionNote[]> {
+  const sessions: SessionNote[] = []
+  for await (const { key } of repository.store.list(sessionsPrefix(cluster), options)) {
+    const bytes = await readIfStored(repository.store, key, options)
+    if (bytes !== undefined) sessions.push(decodeCheckedJson(key, bytes, sessionFromJson))
+  }
+  return sessions
+}
+
+async function listWal(
+  repository: Repository,
+  cluster: string,
+  walSegmentBytes: number,
+  options: StoreOptions,
+): Promise<Pick<CollectionView, 'segments' | 'tails' | 'histories' | 'timelines'>> {
+  const segments: (WalObject & { readonly name: string })[] = []
+  const tails: (WalObject & TailName)[] = []
+  const histories: TimelineHistory[] = []
+  const timelines = new Set<TimelineId>()
+  const [wal, tail] = [walPrefix(cluster), tailsPrefix(cluster)]
+  // Tails first: one whose segment is completed in between is then seen at least as the segment.
+  for await (const { key, sizeBytes } of repository.store.list(tail, options)) {
+    const found = parseTailName(key.slice(tail.length))
+    if (found !== undefined) tails.push({ key, sizeBytes, ...found })
+  }
+  for await (const { key, sizeBytes } of repository.store.list(wal, options)) {
+    const found = parseWalName(key.slice(wal.length))
+    if (found === undefined) continue
+    timelines.add(found.timeline)
+    if (found.kind === 'segment') {
+      const startLsn = segmentStart(found.name, walSegmentBytes)
+      segments.push({ key, sizeBytes, timeline: found.timeline, name: found.name, startLsn })
+    } else {
+      histories.push(await historyOf(repository, cluster, found.timeline, options))
+    }
+  }
+  for (const { timeline } of tails) timelines.add(timeline)
+  return { segments, tails, histories, timelines: [...timelines] }
+}
+
+async function historyOf(
+  repository: Repository,
+  cluster: string,
+  timeline: TimelineId,
+  options: StoreOptions,
+): Promise<TimelineHistory> {
+  const bytes = await readHistory(repository, { cluster, timeline }, options)
+  const parsed = parseTimelineHistory(timeline, Buffer.from(bytes).toString('utf8'))
+  if ('history' in parsed) return parsed.history
+  throw objectFault(historyObject(cluster, timeline), 'altered', parsed.malformed)
+}
