@@ -52,6 +52,8 @@ function runScript(
     child.stdout.on('data', (data: Buffer) => (output += data.toString()))
     child.stderr.on('data', (data: Buffer) => (output += data.toString()))
     child.on('error', (error) => reject(new Error(output, { cause: error })))
-    child.on('close', (code) => resolve({ code, output }))
+    child.on('close', () => resolve({ code: child.exitCode, output }))
+    // Where the script fails halfway, the agents that it has started hold its output open.
+    child.on('exit', (code) => void (code === 0 || setTimeout(() => resolve({ code, output }), 1000)))
   })
 }
