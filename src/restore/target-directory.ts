@@ -51,15 +51,6 @@ export async function claimTargetDirectory(
   target: TargetDirectory,
   manifest: Pick<Manifest, 'tablespaces'> & { readonly facts: Pick<Manifest['facts'], 'backup' | 'dataBytes'> },
 ): Promise<void> {
-  for (const { oid, location } of manifest.tablespaces) {
-    const place = target.tablespaces.get(oid)
-    if (place !== undefined && isAbsolute(place)) continue
-    throw new Fault(
-      restoreFaults['restore-tablespace-unmapped'],
-      `Cannot restore into ${target.path}: no absolute directory is given for tablespace ${oid} (it was at ${location})`,
-      { details: { oid, location } },
-    )
-  }
   const used = manifest.tablespaces.map(({ oid }) => target.tablespaces.get(oid) as string)
   const directories = [target.path, ...used]
   for (const directory of directories) await requireEmpty(directory)
