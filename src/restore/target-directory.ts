@@ -1,5 +1,5 @@
 import { chmod, mkdir, open, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises'
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Manifest, ManifestFile } from '../repository/core/manifest.ts'
 import { diskFault, syncDirectory, writeFileDurably } from '../std/durable-file.ts'
 import { Fault } from '../std/fault.ts'
