@@ -82,13 +82,23 @@ export async function openRepository(store: ObjectStore, options: KeyAccess & St
       },
     )
   }
-  const { id, createdAt } = decodeCheckedJson(repositoryObject, description, (value) => {
-    const fields = fieldsOf(value, 'repository')
-    return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt') }
-  })
+  const { id, createdAt } = decodeDescription(description)
   const keys = await openKeys(store, id, options)
   const current = keys.reduce((newest, key) => (key.createdAt > newest.createdAt ? key : newest))
   return { id, createdAt, store, keyring: { repositoryId: id, current, keys } }
+}
+
+/** Which repository a store holds; undefined when it holds none. */
+export async function readRepositoryId(store: ObjectStore, options: StoreOptions = {}): Promise<string | undefined> {
+  const description = await readIfStored(store, repositoryObject, options)
+  return description === undefined ? undefined : decodeDescription(description).id
+}
+
+function decodeDescription(bytes: Uint8Array): { readonly id: string; readonly createdAt: string } {
+  return decodeCheckedJson(repositoryObject, bytes, (value) => {
+    const fields = fieldsOf(value, 'repository')
+    return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt') }
+  })
 }
 
 /** Throws `repository-name-invalid` unless objects of a cluster can be named with this. */
@@ -136,7 +146,7 @@ async function openKeys(
  * A place without `repository.json` that holds more than a creator that crashed leaves behind is a damaged repository, or
  * none of ours: a new repository there would shut the old one for good.
  */
-async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
+export async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
   for await (const { key } of store.list('', options)) {
     if (key === guideObject || key === restoreProgramObject || key.startsWith(keysPrefix)) continue
     // A racing creator may have come to its end since we looked, and its repository be in use.
