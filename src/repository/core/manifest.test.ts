@@ -6,7 +6,13 @@ import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { sameFacts, type BackupFacts } from './backup-facts.ts'
 import { commitFromJson, commitToJson } from './commit.ts'
 import { Malformed } from './malformed.ts'
-import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts'
+import {
+  decodeManifestFiles,
+  decodeManifestHead,
+  encodeManifestFile,
+  encodeManifestHead,
+  type Manifest,
+} from './manifest.ts'
 
 const at = 1_767_323_045_000 as EpochMs
 const pack = { key: 'main/packs/x/000000', sha256: 'ab'.repeat(32), sizeBytes: 100 }
@@ -61,7 +67,12 @@ const manifest: Manifest = {
 }
 
 function lines(of: Manifest): string[] {
-  return [...encodeManifest(of)].map((line) => line.slice(0, -1))
+  return [encodeManifestHead(of), ...of.files.map(encodeManifestFile)].map((line) => line.slice(0, -1))
+}
+
+function decodeManifest([first, ...rest]: readonly string[]): Manifest {
+  const head = decodeManifestHead(first)
+  return { ...head, files: [...decodeManifestFiles(rest, head.facts)] }
 }
 
 test('a manifest reads back as it was written, one line a file', () => {
