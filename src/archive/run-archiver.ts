@@ -160,21 +160,27 @@ class Archiver {
 
   /** A gap that an earlier run has found is told again until a backup is taken behind it. */
   async #watchGaps(signal: AbortSignal): Promise<void> {
-    const { clock, repository, cluster } = this.#options
-    for (let looked = false; !signal.aborted;) {
-      try {
-        const known = this.#gaps
-        const open = await openGaps(repository, cluster, { signal })
-        // What was found meanwhile is looked at the next time.
-        const found = this.#gaps.filter((gap) => !known.includes(gap) && !open.some(({ id }) => id === gap.id))
-        this.#gaps = [...open, ...found]
-        looked = true
-        if (this.#gaps.length > 0 || known.length > 0) this.#tell()
-      } catch {
-        // A repository that cannot be read is reported by whoever writes into it.
-      }
-      do await clock.sleep(gapCheckMs, { signal }).catch(() => undefined)
-      while (looked && this.#gaps.length === 0 && !signal.aborted)
+    const { clock } = this.#options
+    let looked = false
+    while (!signal.aborted) {
+      if (!looked || this.#gaps.length > 0) looked = await this.#lookForGaps(signal)
+      await clock.sleep(gapCheckMs, { signal }).catch(() => undefined)
+    }
+  }
+
+  async #lookForGaps(signal: AbortSignal): Promise<boolean> {
+    const { repository, cluster } = this.#options
+    const known = this.#gaps
+    try {
+      const open = await openGaps(repository, cluster, { signal })
+      // What was found meanwhile is looked at the next time.
+      const found = this.#gaps.filter((gap) => !known.includes(gap) && !open.some(({ id }) => id === gap.id))
+      this.#gaps = [...open, ...found]
+      if (this.#gaps.length > 0 || known.length > 0) this.#tell()
+      return true
+    } catch {
+      // A repository that cannot be read is reported by whoever writes into it.
+      return false
     }
   }
 

@@ -104,7 +104,7 @@ function gapAfter(catalogue: Catalogue, path: readonly TimelineStretch[], reach:
     }
   }
   const record = recordedGap(catalogue, path, reach)
-  if (nearest !== undefined) return { ...nearest, record }
+  if (nearest !== undefined) return record === undefined ? nearest : { ...nearest, record }
   return record === undefined
     ? undefined
     : { startLsn: reach, endLsn: record.endLsn, timeline: record.timeline, record }
