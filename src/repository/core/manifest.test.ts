@@ -39,6 +39,7 @@ const manifest: Manifest = {
   backupLabel: 'START WAL LOCATION: …\n',
   tablespaceMap: '16390 /mnt/fast\n',
   tablespaces: [{ oid: 16390, location: '/mnt/fast' }],
+  chunkKey: 'AAEC',
   files: [
     { kind: 'directory', path: 'base', mode: 0o700 },
     {
@@ -47,6 +48,7 @@ const manifest: Manifest = {
       sizeBytes: 8192,
       mode: 0o600,
       modifiedAt: at,
+      hashes: 'AAECAwQFBgcICQoLDA0ODw==',
       map: [{ startPage: 0, count: 1, pack: 1, record: 5, slot: 31 }],
     },
     {
@@ -157,3 +159,8 @@ function set(target: unknown, way: readonly string[], value: unknown): void {
   if (rest.length > 0) set(container[name], rest, value)
   else container[name] = value
 }
+
+test('hashes that are not of all chunks of the file are refused', () => {
+  const lines = [...encodeManifest(manifest)].map((line) => line.replace('AAECAwQFBgcICQoLDA0ODw==', 'AAEC'))
+  assert.throws(() => decodeManifest(lines), Malformed)
+})
