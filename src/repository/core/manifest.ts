@@ -6,7 +6,13 @@ import { Malformed } from './malformed.ts'
 import { pagesPerRecord, unmappedPages, type PageMap, type PageRun } from './page-map.ts'
 
 /** Everything needed to lay out the data directory again. */
-export interface Manifest {
+export interface Manifest extends ManifestHead {
+  /** In the order they were written; directories before what is in them. */
+  readonly files: readonly ManifestFile[]
+}
+
+/** What a manifest says of the backup as a whole. */
+export interface ManifestHead {
   readonly facts: BackupFacts
   /** The content of `backup_label`, and of `tablespace_map` where there are tablespaces, from pg_backup_stop(). */
   readonly backupLabel: string
@@ -15,8 +21,6 @@ export interface Manifest {
   readonly origin?: BackupOrigin | undefined
   /** The key of {@link PageFile.hashes}; a backup has that of its parent. */
   readonly chunkKey?: string | undefined
-  /** In the order they were written; directories before what is in them. */
-  readonly files: readonly ManifestFile[]
 }
 
 /** Where the files were read, for the next backup to tell what changed. A restore does not need it. */
@@ -76,32 +80,38 @@ export interface FilePart {
   readonly count: number
 }
 
-/** The manifest as lines of JSON, each with its line break: one for the head, then one a file. */
-export function* encodeManifest(manifest: Manifest): Generator<string> {
-  const { facts, files, ...head } = manifest
-  yield `${JSON.stringify({ facts: factsToJson(facts), ...head })}\n`
-  for (const file of files) yield `${JSON.stringify(fileToJson(file))}\n`
+/** The first line of a manifest, and then one for each file; each with its line break. */
+export function encodeManifestHead(head: ManifestHead): string {
+  const { facts, backupLabel, tablespaceMap, tablespaces, origin, chunkKey } = head
+  return `${JSON.stringify({ facts: factsToJson(facts), backupLabel, tablespaceMap, tablespaces, origin, chunkKey })}\n`
 }
 
-/** Reads the lines back. Throws {@link Malformed} naming the line and the field that is wrong. */
-export function decodeManifest(lines: Iterable<string>): Manifest {
-  let head: Omit<Manifest, 'files'> | undefined
-  const files: ManifestFile[] = []
-  let number = 0
+export function encodeManifestFile(file: ManifestFile): string {
+  return `${JSON.stringify(fileToJson(file))}\n`
+}
+
+/** Reads the first line back. Throws {@link Malformed} naming the field that is wrong. */
+export function decodeManifestHead(line: string | undefined): ManifestHead {
+  if (line === undefined) throw new Malformed('truncated', 'the manifest is empty')
+  return headFromJson(parseJson(line, 1))
+}
+
+/**
+ * Reads the other lines back, one after the other, so that a manifest need not be in memory. Throws {@link Malformed}
+ * naming the line and the field that is wrong; that lines are missing shows at the end.
+ */
+export function* decodeManifestFiles(lines: Iterable<string>, facts: BackupFacts): Generator<ManifestFile> {
+  let count = 0
   for (const line of lines) {
-    number += 1
-    const value = parseJson(line, number)
-    if (head === undefined) head = headFromJson(value)
-    else files.push(fileFromJson(fieldsOf(value, `line ${number}`), head.facts))
+    count += 1
+    const number = count + 1
+    yield fileFromJson(fieldsOf(parseJson(line, number), `line ${number}`), facts)
   }
-  if (head === undefined) throw new Malformed('truncated', 'the manifest is empty')
-  if (files.length !== head.facts.fileCount) {
-    throw new Malformed('truncated', `the manifest lists ${files.length} of ${head.facts.fileCount} files`)
-  }
-  return { ...head, files }
+  if (count === facts.fileCount) return
+  throw new Malformed('truncated', `the manifest lists ${count} of ${facts.fileCount} files`)
 }
 
-function headFromJson(value: unknown): Omit<Manifest, 'files'> {
+function headFromJson(value: unknown): ManifestHead {
   const fields = fieldsOf(value, 'line 1')
   const origin = fields.optionalObject('origin')
   const chunkKey = fields.optionalText('chunkKey')
