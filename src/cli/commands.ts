@@ -6,6 +6,8 @@ import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
+import { copierCommand } from './commands/copier.ts'
+import { copyCommand } from './commands/copy.ts'
 import { dumpCommand } from './commands/dump.ts'
 import { dumpsCommand } from './commands/dumps.ts'
 import { loadCommand } from './commands/load.ts'
@@ -26,6 +28,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   backupsCommand,
   holdCommand,
   expireCommand,
+  copyCommand,
   restoreCommand,
   dumpCommand,
   dumpsCommand,
@@ -34,4 +37,5 @@ export const commands: readonly (Command | CommandGroup)[] = [
   configCommands,
   versionCommand,
   archiverCommand,
+  copierCommand,
 ]

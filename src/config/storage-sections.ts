@@ -1,51 +1,45 @@
 import { z } from 'zod'
-import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
+import { checkCopies, copySettings } from './copy-settings.ts'
+import { absolutePath, duration, kind, list, setting, text } from './setting.ts'
 
-const filesystemRepository = z
-  .strictObject({
-    name: setting(text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'), {
-      about: 'What commands call this repository.',
-      change: 'restart',
-      example: 'local',
-    }),
-    type: setting(kind('filesystem'), {
-      about: '`filesystem`: a directory, local or mounted.',
-      change: 'restart',
-      example: 'filesystem',
-    }),
-    path: setting(absolutePath(), {
-      about: 'The directory of the repository.',
-      change: 'restart',
-      example: '/srv/backup/holdfast',
-    }),
-    passphraseFile: setting(absolutePath().optional(), {
-      about: 'A file with the passphrase that opens the repository.',
-      change: 'restart',
-      secret: true,
-      example: '/etc/holdfast/repository.passphrase',
-    }),
-    recipientFiles: setting(list(absolutePath()).prefault([]), {
-      about: 'OpenPGP public keys (ASCII-armored files) that can open the repository as well; used when it is created.',
-      change: 'restart',
-      example: "['/etc/holdfast/operator.pub.asc']",
-    }),
-    privateKeyFile: setting(absolutePath().optional(), {
-      about: 'An OpenPGP private key (ASCII-armored file) that opens the repository instead of the passphrase.',
-      change: 'restart',
-      secret: true,
-      example: '/etc/holdfast/node.sec.asc',
-    }),
-  })
-  .superRefine((repository, context) => {
-    if (repository.passphraseFile !== undefined || repository.privateKeyFile !== undefined) return
-    context.addIssue({
-      code: 'custom',
-      path: [],
-      message: 'passphraseFile or privateKeyFile: without one of them nothing opens the repository',
-    })
-  })
+const filesystemRepository = z.strictObject({
+  name: setting(text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'), {
+    about: 'What commands call this repository.',
+    change: 'restart',
+    example: 'local',
+  }),
+  type: setting(kind('filesystem'), {
+    about: '`filesystem`: a directory, local or mounted.',
+    change: 'restart',
+    example: 'filesystem',
+  }),
+  path: setting(absolutePath(), {
+    about: 'The directory of the repository.',
+    change: 'restart',
+    example: '/srv/backup/holdfast',
+  }),
+  passphraseFile: setting(absolutePath().optional(), {
+    about:
+      'A file with the passphrase that opens the repository. A copy without keys of its own uses those of the first.',
+    change: 'restart',
+    secret: true,
+    example: '/etc/holdfast/repository.passphrase',
+  }),
+  recipientFiles: setting(list(absolutePath()).prefault([]), {
+    about: 'OpenPGP public keys (ASCII-armored files) that can open the repository as well; used when it is created.',
+    change: 'restart',
+    example: "['/etc/holdfast/operator.pub.asc']",
+  }),
+  privateKeyFile: setting(absolutePath().optional(), {
+    about: 'An OpenPGP private key (ASCII-armored file) that opens the repository instead of the passphrase.',
+    change: 'restart',
+    secret: true,
+    example: '/etc/holdfast/node.sec.asc',
+  }),
+  ...copySettings,
+})
 
-/** Where backups and WAL go; the first repository is the one commands use when none is named. */
+/** Where backups and WAL go: the first repository. Every other is a copy of it in another place. */
 export const repositoriesSection = z
   .array(z.discriminatedUnion('type', [filesystemRepository]))
   .max(8)
@@ -57,6 +51,7 @@ export const repositoriesSection = z
       }
       seen.add(repository.name)
     })
+    checkCopies(repositories, context)
   })
   .prefault([])
 
@@ -64,33 +59,8 @@ export const walSection = z
   .strictObject({
     flush: setting(duration('1s', '1m').prefault('5s'), {
       about:
-        'How often the unfinished WAL segment is written to the repositories: the most that losing every node costs.',
+        'How often the unfinished WAL segment is written to the first repository: the most that losing every node costs.',
       change: 'restart',
     }),
-  })
-  .prefault({})
-
-const keepAmount = (about: string, most: number): z.ZodPrefault<z.ZodNumber> =>
-  setting(wholeNumber(0, most).prefault(0), { about, change: 'reload' })
-
-/** What `holdfast expire` keeps: a backup goes when no rule keeps it. */
-export const retentionSection = z
-  .strictObject({
-    days: setting(wholeNumber(0, 36_500, 'days').prefault(30), {
-      about:
-        'Every moment of the last so many days stays restorable: all backups in them, one before, and all WAL since.',
-      change: 'reload',
-    }),
-    count: setting(wholeNumber(0, 10_000).prefault(2), {
-      about: 'So many of the newest backups stay however old they are, with all WAL since.',
-      change: 'reload',
-    }),
-    daily: keepAmount(
-      'The newest backup of each of so many days (UTC) stays as it is, without the WAL after it.',
-      3660,
-    ),
-    weekly: keepAmount('The same for weeks, which begin on Monday.', 520),
-    monthly: keepAmount('The same for months.', 1200),
-    yearly: keepAmount('The same for years.', 100),
   })
   .prefault({})

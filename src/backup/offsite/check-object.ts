@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto'
 import { decodeCheckedJson } from '../../repository/checked-json.ts'
-import { clusterObject, repositoryObject, tailsPrefix, walPrefix } from '../../repository/core/object-names.ts'
+import {
+  clusterObject,
+  gapsPrefix,
+  repositoryObject,
+  tailsPrefix,
+  walPrefix,
+} from '../../repository/core/object-names.ts'
 import { objectFault } from '../../repository/damage.ts'
 import type { Keyring } from '../../repository/keyring.ts'
 import { openPack, type ObjectSeal } from '../../repository/pack-reader.ts'
@@ -12,8 +18,12 @@ import { openPack, type ObjectSeal } from '../../repository/pack-reader.ts'
  */
 export function checkObject(keyring: Keyring, cluster: string, key: string, bytes: Uint8Array): void {
   if (key.startsWith(walPrefix(cluster)) || key.startsWith(tailsPrefix(cluster))) openPack(keyring, key, bytes)
-  else if (key === clusterObject(cluster) || key === repositoryObject) decodeCheckedJson(key, bytes, () => undefined)
+  else if (isCheckedJson(cluster, key)) decodeCheckedJson(key, bytes, () => undefined)
   else if (bytes.length === 0) throw objectFault(key, 'truncated', 'it is empty')
+}
+
+function isCheckedJson(cluster: string, key: string): boolean {
+  return key === clusterObject(cluster) || key === repositoryObject || key.startsWith(gapsPrefix(cluster))
 }
 
 /** Throws `repository-object-damaged` unless the bytes have the hash that a commit says. */

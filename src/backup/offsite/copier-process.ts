@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import type { EpochMs } from '../../std/clock.ts'
 import { writeFileDurably } from '../../std/durable-file.ts'
 import { Fault } from '../../std/fault.ts'
-import type { CopierState, CopierStatus, MissingBytes } from './copy-progress.ts'
+import type { CopierState, CopierStatus, MissingBytes, RememberedTimes } from './copy-progress.ts'
 import { runCopier, type CopierOptions } from './run-copier.ts'
 
 /** A status as it goes over a pipe: one JSON object a line. */
@@ -11,6 +11,8 @@ export interface CopierReport {
   readonly state: CopierState
   /** When the copy last had everything that the first repository had; null when that is not known. */
   readonly currentAt: string | null
+  /** The same of the WAL alone. */
+  readonly walCurrentAt: string | null
   readonly backupsMissing: number | null
   readonly missingBytes: MissingBytes | null
   readonly newest: { readonly id: string; readonly stoppedAt: string } | null
@@ -31,7 +33,7 @@ const shownProblems = 10
  * the copy is behind is kept in `memoryFile`, so that a restart does not make it look younger.
  */
 export async function copierProcess(
-  options: Omit<CopierOptions, 'signal' | 'onStatus' | 'woken' | 'currentAt'> & { readonly memoryFile: string },
+  options: Omit<CopierOptions, 'signal' | 'onStatus' | 'woken' | 'remembered'> & { readonly memoryFile: string },
   io: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream },
 ): Promise<void> {
   const { clock, memoryFile } = options
@@ -50,7 +52,7 @@ export async function copierProcess(
   try {
     await runCopier({
       ...options,
-      currentAt: remember.currentAt,
+      remembered: remember,
       woken: () => woken.promise,
       signal: stop.signal,
       onStatus: (status) => {
@@ -61,9 +63,9 @@ export async function copierProcess(
           ;[toldAt, told] = [now, what]
           io.output.write(`${JSON.stringify(report)}\n`)
         }
-        if (status.state !== 'current' || status.currentAt === undefined || now - rememberedAt < rememberEveryMs) return
+        if (status.walCurrentAt === undefined || now - rememberedAt < rememberEveryMs) return
         rememberedAt = now
-        remember.store(status.currentAt)
+        remember.store(status)
       },
     })
   } finally {
@@ -74,12 +76,13 @@ export async function copierProcess(
 }
 
 export function copierReport(status: CopierStatus): CopierReport {
-  const { currentAt, newest, error, problems, missingBytes, state, copiedBytes } = status
+  const { newest, error, problems, missingBytes, state, copiedBytes } = status
   const fault = error instanceof Fault ? error : undefined
   const message = error instanceof Error ? error.message : String(error)
   return {
     state,
-    currentAt: currentAt === undefined ? null : new Date(currentAt).toISOString(),
+    currentAt: isoTime(status.currentAt),
+    walCurrentAt: isoTime(status.walCurrentAt),
     backupsMissing: status.backupsMissing ?? null,
     missingBytes: missingBytes ?? null,
     newest: newest === undefined ? null : { id: newest.backup, stoppedAt: new Date(newest.stoppedAt).toISOString() },
@@ -95,16 +98,26 @@ export function copierReport(status: CopierStatus): CopierReport {
 /** When the copy last had everything. Losing it only means that it is not known. */
 async function openMemory(
   file: string,
-): Promise<{ readonly currentAt: EpochMs | undefined; readonly store: (at: EpochMs) => void }> {
+): Promise<RememberedTimes & { readonly store: (times: RememberedTimes) => void }> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   const text = await readFile(file, 'utf8').catch(() => '')
-  const found = Date.parse(text.trim())
+  const [currentAt, walCurrentAt] = text.split('\n').map((line) => parseTime(line))
   let writing = Promise.resolve()
   return {
-    currentAt: Number.isNaN(found) ? undefined : (found as EpochMs),
-    store: (at) => {
-      const content = `${new Date(at).toISOString()}\n`
+    currentAt,
+    walCurrentAt,
+    store: (times) => {
+      const content = `${isoTime(times.currentAt) ?? ''}\n${isoTime(times.walCurrentAt) ?? ''}\n`
       writing = writing.then(() => writeFileDurably(file, content)).catch(() => undefined)
     },
   }
+}
+
+function parseTime(text: string): EpochMs | undefined {
+  const time = Date.parse(text)
+  return Number.isNaN(time) ? undefined : (time as EpochMs)
+}
+
+function isoTime(time: EpochMs | undefined): string | null {
+  return time === undefined ? null : new Date(time).toISOString()
 }

@@ -54,7 +54,8 @@ async function missingObjects(
 ): Promise<readonly (PackReference & { readonly taken: boolean })[]> {
   const sizes = new Map<string, number>()
   for (const backup of new Set(facts.packs.map(({ key }) => backupOfPack(key)))) {
-    for await (const { key, sizeBytes } of copy.list(packsPrefix(cluster, backup), { signal })) sizes.set(key, sizeBytes)
+    for await (const { key, sizeBytes } of copy.list(packsPrefix(cluster, backup), { signal }))
+      sizes.set(key, sizeBytes)
   }
   const manifestBytes = await copy.size(manifestObject(cluster, facts.backup), { signal })
   if (manifestBytes !== undefined) sizes.set(manifest.key, manifestBytes)

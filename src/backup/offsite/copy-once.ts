@@ -54,8 +54,8 @@ export async function copyOnce(
 }
 
 /** True when the copy has everything. */
-export function isDone({ kit, wal, backups, dumps, others }: CopyPlan): boolean {
-  return [kit, wal, backups, dumps, others].every((items) => items.length === 0)
+export function isDone({ kit, wal, backups, dumps }: CopyPlan): boolean {
+  return [kit, wal, backups, dumps].every((items) => items.length === 0)
 }
 
 async function carryOut(
@@ -67,7 +67,7 @@ async function carryOut(
   for (const { backup, fault } of survey.damaged) problems.set(`backup ${backup}`, fault)
   const onProblem = (subject: string, fault: Fault): void => void problems.set(subject, fault)
   const options = { taken: survey.copy, onProblem }
-  await copyKit(route, plan, survey.copy)
+  await copyKit(route, plan, options)
   await copyWal(route, plan.wal, options)
   await copyBulk(route, plan, options)
   await removeSuperseded(route, plan.superseded)

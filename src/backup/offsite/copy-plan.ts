@@ -1,7 +1,13 @@
 import { Fault, isFault } from '../../std/fault.ts'
 import { repositoryFaults } from '../../repository/faults.ts'
 import { isObjectFault } from '../../repository/catalogue.ts'
-import { commitObject, guideObject, restoreProgramObject } from '../../repository/core/object-names.ts'
+import {
+  clusterObject,
+  commitObject,
+  guideObject,
+  repositoryObject,
+  restoreProgramObject,
+} from '../../repository/core/object-names.ts'
 import { checkObject } from './check-object.ts'
 import { copyBackup } from './copy-backup.ts'
 import { copyDump } from './copy-dump.ts'
@@ -18,13 +24,20 @@ const parallelWal = 3
 
 /**
  * What every place needs before anything else: the restore kit, keys, then `repository.json`, with which the place belongs
- * to this repository and nobody else copies there, then `cluster.json`.
+ * to this repository and nobody else copies there, then what is known of the cluster.
  */
-export async function copyKit(route: CopyRoute, plan: CopyPlan, taken: ObjectSizes): Promise<void> {
+export async function copyKit(
+  route: CopyRoute,
+  plan: CopyPlan,
+  { taken, onProblem }: { readonly taken: ObjectSizes; readonly onProblem: OnProblem },
+): Promise<void> {
   for (const item of plan.kit) {
     // A newer version may have written another restore program; that of the copy stays, and does for its format.
     if ([guideObject, restoreProgramObject].includes(item.key) && taken.has(item.key)) continue
-    await copyPlain(route, item, taken)
+    const copy = (): Promise<void> => copyPlain(route, item, taken)
+    // Without these two nothing else means anything; one key or one record more or less does not stop the rest.
+    if ([repositoryObject, clusterObject(route.cluster)].includes(item.key)) await copy()
+    else await minding(item.key, onProblem, copy, () => isGone(route, item.key))
   }
 }
 
@@ -39,20 +52,24 @@ export async function copyWal(
   )
 }
 
-/** Copies everything but WAL: the newest backup first, then the other backups, dumps, and the rest. */
+/** Copies everything but WAL: the newest backup first, then the other backups, and dumps. */
 export async function copyBulk(
   route: CopyRoute,
   plan: CopyPlan,
   { taken, onProblem }: { readonly taken: ObjectSizes; readonly onProblem: OnProblem },
 ): Promise<void> {
-  for (const item of plan.others) await minding(item.key, onProblem, () => copyPlain(route, item, taken))
   for (const { commit } of plan.backups) {
     const { backup } = commit.facts
     const left = (): Promise<boolean> => isGone(route, commitObject(route.cluster, backup))
     await minding(`backup ${backup}`, onProblem, () => copyBackup(route, commit), left)
   }
   for (const dump of plan.dumps) {
-    await minding(dump.file, onProblem, () => copyDump(route, dump, taken), () => isGone(route, dump.record.key))
+    await minding(
+      dump.file,
+      onProblem,
+      () => copyDump(route, dump, taken),
+      () => isGone(route, dump.record.key),
+    )
   }
 }
 

@@ -16,6 +16,8 @@ export interface CopierStatus {
   readonly state: CopierState
   /** When the copy last had everything that the first repository had; undefined when that is not known. */
   readonly currentAt: EpochMs | undefined
+  /** The same of the WAL alone, which comes before backups: what was committed before can be restored from the copy. */
+  readonly walCurrentAt: EpochMs | undefined
   /** Listed in the first repository and not in the copy; undefined before the first look, as the following. */
   readonly backupsMissing: number | undefined
   readonly missingBytes: MissingBytes | undefined
@@ -35,6 +37,12 @@ export interface MissingBytes {
   readonly other: number
 }
 
+/** As an earlier run has left word. */
+export interface RememberedTimes {
+  readonly currentAt?: EpochMs | undefined
+  readonly walCurrentAt?: EpochMs | undefined
+}
+
 type Kind = keyof MissingBytes
 
 /** Keeps count of what a copy lacks while it is being copied. */
@@ -51,12 +59,14 @@ export class CopyProgress {
   #state: CopierState = 'connecting'
   #error: unknown
   #currentAt: EpochMs | undefined
+  #walCurrentAt: EpochMs | undefined
   #newest: BackupFacts | undefined
   #copiedBytes = 0
 
-  constructor(onStatus: (status: CopierStatus) => void, currentAt: EpochMs | undefined) {
+  constructor(onStatus: (status: CopierStatus) => void, remembered: RememberedTimes) {
     this.#onStatus = onStatus
-    this.#currentAt = currentAt
+    this.#currentAt = remembered.currentAt
+    this.#walCurrentAt = remembered.walCurrentAt
     this.#tell()
   }
 
@@ -81,7 +91,7 @@ export class CopyProgress {
       if (!listed) this.#backups.set(commitObject(survey.cluster, commit.facts.backup), commit.facts)
     }
     for (const { parts, record } of plan.dumps) this.#add('other', [...parts, record])
-    this.#add('other', [...plan.kit, ...plan.others])
+    this.#add('other', plan.kit)
     this.#add('wal', plan.wal)
     this.#looked = true
     this.#error = undefined
@@ -111,6 +121,13 @@ export class CopyProgress {
 
   problem(subject: string, fault: Fault): void {
     this.#problems.set(subject, fault)
+    this.#tell()
+  }
+
+  /** At the time given, no WAL was missing; unless some of it has a problem. */
+  walArrived(at: EpochMs): void {
+    if (this.#bytes.wal > 0) return
+    this.#walCurrentAt = at
     this.#tell()
   }
 
@@ -150,6 +167,7 @@ export class CopyProgress {
     this.#onStatus({
       state: this.#state,
       currentAt: this.#currentAt,
+      walCurrentAt: this.#walCurrentAt,
       backupsMissing: this.#looked ? this.#backups.size + this.#damaged : undefined,
       missingBytes: this.#looked ? { ...this.#bytes } : undefined,
       newest: this.#newest,

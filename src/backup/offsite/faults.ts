@@ -4,7 +4,8 @@ import { defineFaults } from '../../std/fault.ts'
 export const offsiteFaults = defineFaults({
   'offsite-other-repository': {
     exitClass: 'refused',
-    meaning: 'The place of a copy holds another repository than the first of the configuration, or the first is another one than before.',
+    meaning:
+      'The place of a copy holds another repository than the first of the configuration, or the first is another one than before.',
     hint: 'Give the copy an empty place of its own. If the first repository was made anew, keep the copy: it holds the old backups, and `--repository` restores from it.',
   },
   'offsite-same-place': {

@@ -1,4 +1,4 @@
-import { backupsPrefix, dumpsPrefix } from '../../repository/core/object-names.ts'
+import { backupsPrefix, dumpsPrefix, gapsPrefix } from '../../repository/core/object-names.ts'
 import type { ObjectStore, StoreOptions } from '../../store/object-store.ts'
 import type { CopyRoute } from './copy-object.ts'
 import { removeSuperseded } from './copy-once.ts'
@@ -54,6 +54,7 @@ export async function followWal(
     await removeSuperseded(route, superseded)
     for (const key of superseded) copied.delete(key)
     front = found.front
+    if (!found.turned) progress.walArrived(lookedAt)
     const more = found.turned || (await fewThings(first.store, cluster, route)) !== known
     if (options.isBulkDone()) {
       const sinceMs = clock.monotonic() - begun
@@ -67,7 +68,7 @@ export async function followWal(
 /** The names of what is few, so that something new among it is cheap to see. */
 async function fewThings(store: ObjectStore, cluster: string, options: StoreOptions): Promise<string> {
   const keys: string[] = []
-  for (const prefix of [backupsPrefix(cluster), dumpsPrefix(cluster), `${cluster}/gaps/`]) {
+  for (const prefix of [backupsPrefix(cluster), dumpsPrefix(cluster), gapsPrefix(cluster)]) {
     for await (const { key } of store.list(prefix, options)) if (!key.endsWith('/manifest')) keys.push(key)
   }
   return keys.join(' ')

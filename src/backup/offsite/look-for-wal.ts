@@ -33,7 +33,9 @@ export function walFrontOf({ cluster, first, walSegmentBytes }: CopyView): WalFr
   if (walSegmentBytes === undefined) return front
   for (const key of first.keys()) {
     const name = key.startsWith(walPrefix(cluster)) ? parseWalName(key.slice(walPrefix(cluster).length)) : undefined
-    const tail = key.startsWith(tailsPrefix(cluster)) ? parseTailName(key.slice(tailsPrefix(cluster).length)) : undefined
+    const tail = key.startsWith(tailsPrefix(cluster))
+      ? parseTailName(key.slice(tailsPrefix(cluster).length))
+      : undefined
     const timeline = name?.timeline ?? tail?.timeline
     if (timeline === undefined || timeline < front.timeline) continue
     if (timeline > front.timeline) front = { timeline, nextLsn: undefined }

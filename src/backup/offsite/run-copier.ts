@@ -1,10 +1,10 @@
 import type { Repository } from '../../repository/repository.ts'
-import type { Clock, EpochMs } from '../../std/clock.ts'
+import type { Clock } from '../../std/clock.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import type { CopyRoute } from './copy-object.ts'
 import { isDone } from './copy-once.ts'
 import { copyBulk, copyKit } from './copy-plan.ts'
-import { CopyProgress, type CopierStatus } from './copy-progress.ts'
+import { CopyProgress, type CopierStatus, type RememberedTimes } from './copy-progress.ts'
 import { planCopy } from './core/plan-copy.ts'
 import { followWal } from './follow-wal.ts'
 import { openPacer } from './pacer.ts'
@@ -17,8 +17,7 @@ export interface CopierOptions {
   readonly bytesPerSecond?: number | undefined
   /** How often it looks for what came when nobody wakes it; by default 3 s. */
   readonly lookMs?: number | undefined
-  /** When the copy last had everything, where an earlier run has left word. */
-  readonly currentAt?: EpochMs | undefined
+  readonly remembered?: RememberedTimes | undefined
   readonly clock: Clock
   readonly onStatus: (status: CopierStatus) => void
   /** A promise of something new to copy; asked for at every rest. */
@@ -46,7 +45,7 @@ const longestRetryMs = 30_000
  */
 export async function runCopier(options: CopierOptions): Promise<void> {
   const { clock, signal } = options
-  const progress = new CopyProgress(options.onStatus, options.currentAt)
+  const progress = new CopyProgress(options.onStatus, options.remembered ?? {})
   const pace = openPacer(clock, options.bytesPerSecond)
   let waitMs = firstRetryMs
   while (!signal.aborted) {
@@ -77,7 +76,7 @@ async function session(
   if (isDone(plan)) await assertTwoPlaces(first, copy, cluster, { signal })
   progress.begin(survey, plan)
   const onProblem = progress.problem.bind(progress)
-  await copyKit(route, plan, survey.copy)
+  await copyKit(route, plan, { taken: survey.copy, onProblem })
   progress.settled(plan.kit)
   let bulkDone = false
   let rested = new AbortController()

@@ -6,6 +6,7 @@ import {
   clusterObject,
   clusterPacksPrefix,
   dumpsPrefix,
+  gapsPrefix,
   guideObject,
   keysPrefix,
   repositoryObject,
@@ -39,7 +40,7 @@ export async function surveyCopy(
   const { backups: commits, damaged } = await listBackups(first, cluster, options)
   const identity = await readClusterIdentity(first, cluster, options)
   const own = [walPrefix(cluster), tailsPrefix(cluster), backupsPrefix(cluster), dumpsPrefix(cluster)]
-  const prefixes = [keysPrefix, ...own, `${cluster}/gaps/`]
+  const prefixes = [keysPrefix, ...own, gapsPrefix(cluster)]
   // The first one first: what comes to the copy meanwhile is then not taken for missing.
   const firstSizes = await listSizes(first.store, cluster, prefixes, options)
   const copySizes = await listSizes(copy, cluster, [...prefixes, clusterPacksPrefix(cluster)], options)

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
-import type { ArchiverReport } from '../../archive/archiver-process.ts'
 import type { AgentOptions } from '../../cluster/agent/agent-options.ts'
 import { runAgent } from '../../cluster/agent/run-agent.ts'
 import type { Agent } from '../../cluster/agent/run-agent.ts'
@@ -15,35 +14,18 @@ import { openLog } from '../../std/log.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
-import { keepArchiving } from './archiver-child.ts'
+import { keepRepositories, type RepositoryReports } from './keep-repositories.ts'
 
-/** Runs the node of a configuration until the signal aborts: agent, HTTP server, and one archiver a repository. */
+/** Runs the node of a configuration until the signal aborts: agent, HTTP server, and the processes for its repositories. */
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
   const { clock, signal, environment } = context
   if (process.getuid?.() === 0) throw new Fault(cliFaults['cli-runs-as-root'], 'Cannot run the agent: this is root')
   await makeStateDirectory(config.node.stateDirectory)
   const log = openLog({ level: config.log.level }).with({ node: config.node.name })
-  const archivers = new Map<string, ArchiverReport>()
+  const reports: RepositoryReports = { archivers: new Map(), copiers: new Map() }
   let agent: Agent | undefined
   await using coordinator = await openConfiguredCoordinator(config, clock, { create: true })
-  const archive = (leading: AbortSignal): Promise<unknown> =>
-    Promise.all(
-      config.repositories.map(({ name: repository }) =>
-        keepArchiving(
-          {
-            repository,
-            program: context.program,
-            configFile: file,
-            environment,
-            clock,
-            log,
-            onReport: (report) =>
-              void (report === undefined ? archivers.delete(repository) : archivers.set(repository, report)),
-          },
-          leading,
-        ),
-      ),
-    )
+  const children = { program: context.program, configFile: file, environment, clock, log, reports }
   const options: AgentOptions = {
     ...(await agentOptions(config)),
     installation: await nodeInstallation(config, context),
@@ -51,12 +33,15 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     agentVersion: context.version,
     clock,
     log,
-    whileLeading: async (_leadership, leading) => void (await archive(leading)),
+    whileLeading: (_leadership, leading) => keepRepositories(config, children, leading),
   }
   await using server = await context.openHttpServer({
     ...config.api,
     currentStatus: () => agent?.status(),
-    details: () => ({ archivers: Object.fromEntries(archivers) }),
+    details: () => ({
+      archivers: Object.fromEntries(reports.archivers),
+      copiers: Object.fromEntries(reports.copiers),
+    }),
     log,
   })
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })

@@ -9,7 +9,7 @@ import { describeElapsed } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 
 const backupNiceness = 10
@@ -38,7 +38,7 @@ export async function runBackup(
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
   setPriority(backupNiceness)
   const target = await localSuperuser(config)
-  await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const line = openProgressLine(clock)
   try {
     const result = await takeBackup(

@@ -29,9 +29,16 @@ export async function runExpire(
       : [chooseRepository(config, options.repository)]
   const expiries: Expiry[] = []
   for (const repository of chosen) {
-    await using opened = await openConfiguredRepository(repository, context)
+    await using stack = new AsyncDisposableStack()
+    const opened = stack.use(await openConfiguredRepository(repository, context))
+    const [first] = config.repositories
+    const firstOpened =
+      first === undefined || first === repository
+        ? undefined
+        : stack.use(await openConfiguredRepository(first, context))
     try {
-      const plan = await expireBackups(opened.repository, config.cluster, config.retention, {
+      const plan = await expireBackups(opened.repository, config.cluster, repository.retention ?? config.retention, {
+        first: firstOpened?.repository,
         clock,
         signal,
         dryRun,

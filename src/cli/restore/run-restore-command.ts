@@ -13,7 +13,7 @@ import { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
-import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
+import { openForReading } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { namingLeftovers } from './naming-leftovers.ts'
 import { restoreRequest } from './restore-request.ts'
@@ -39,7 +39,7 @@ export async function runRestoreCommand(
   const { clock, signal, output } = context
   const request = restoreRequest(options)
   if (!options.plan) requireRunnable(options)
-  await using opened = await openConfiguredRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openForReading(config, options.repository, { clock, signal })
   const planned = await planFromRepository(opened.repository, config.cluster, request, { signal })
   if (options.plan) {
     if (context.json) output.printJson(planDocument(planned))

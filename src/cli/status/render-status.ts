@@ -4,6 +4,7 @@ import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
+import { describeLag } from './core/copy-lag.ts'
 import type { NodeReport, StatusReport } from './core/status-report.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
@@ -24,7 +25,9 @@ export function renderStatus(report: StatusReport, now: EpochMs, style: Output['
     ),
     field('durability', describeDurability(report)),
     field('failover', describeFailover(report, now)),
-    ...report.repositories.map((repository) => field('backups', describeRepository(repository, now))),
+    ...report.repositories.map((repository) =>
+      field(repository.copyOf === null ? 'backups' : 'copy', describeRepository(repository, now)),
+    ),
   ]
   if (report.repositories.length === 0) lines.push(field('backups', 'no repository is configured'))
   return lines.join('\n')
@@ -74,6 +77,11 @@ function describeRepository(repository: StatusReport['repositories'][number], no
     last === null
       ? 'none yet'
       : `last ${describeElapsed(now - last.stoppedAt)} ago (${describeBytes(last.dataBytes)}, ${last.id}), ${repository.backups} in all`
+  if (repository.copyOf !== null) {
+    const { copier, lag } = repository
+    const state = copier === null ? 'copier: ?' : copier === 'none' ? 'no copier' : describeLag(lag)
+    return `${repository.name}: ${age} · ${state}`
+  }
   const behind = tailBytes === null ? '' : ` (${describeBytes(tailBytes)} behind)`
   const tail =
     archiver === null

@@ -250,7 +250,8 @@ function planWal(
     ],
     // The moments that a record speaks of can no longer be asked for.
     gaps: view.gaps
-      .filter((gap) => options.mayRemove && (agreed?.has(gap.key) ?? true) && !isGapNeeded(gap, needed))
+      .filter((gap) => options.mayRemove && (agreed?.has(gap.key) ?? true) && !isInFirst(view, gap.key))
+      .filter((gap) => !isGapNeeded(gap, needed))
       .map(({ key, sizeBytes }): Removal => ({ kind: 'gap', key, sizeBytes, because })),
     ranges: joined(
       [...segments, ...tails].map((object) => {

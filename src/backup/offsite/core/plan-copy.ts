@@ -3,6 +3,8 @@ import type { Commit } from '../../../repository/core/commit.ts'
 import {
   clusterObject,
   commitObject,
+  dumpsPrefix,
+  gapsPrefix,
   parseTailName,
   parseWalName,
   segmentNameAt,
@@ -49,21 +51,16 @@ export interface DumpToCopy {
 }
 
 export interface CopyPlan {
-  /** What every place needs first: the restore kit, keys, `repository.json`, then what the cluster is. */
+  /** What comes before all else: restore kit, keys, `repository.json`, what the cluster is, and the gaps in its WAL. */
   readonly kit: readonly CopyItem[]
   /** Histories, then segments and tails in the order of the WAL. */
   readonly wal: readonly CopyItem[]
   /** The newest first: it is what a restore will want. */
   readonly backups: readonly BackupToCopy[]
   readonly dumps: readonly DumpToCopy[]
-  /** Whatever else belongs to the cluster in every place. */
-  readonly others: readonly CopyItem[]
   /** Tails of the copy whose whole segment the copy has. */
   readonly superseded: readonly string[]
 }
-
-/** Objects of the cluster that are copied as they are, besides backups, WAL and dumps. */
-const otherPrefixes = ['gaps/']
 
 const kitOrder = ['RESTORE.md', 'restore.mjs', 'keys/', 'repository.json']
 
@@ -85,11 +82,11 @@ export function planCopy(view: CopyView): CopyPlan {
         .filter((object) => kitRank(object) >= 0)
         .toSorted((a, b) => kitRank(a) - kitRank(b) || (a.key < b.key ? -1 : 1)),
       ...missing.filter(({ key }) => key === clusterObject(cluster)),
+      ...below(gapsPrefix(cluster)),
     ],
     wal: planWal(view, [...below(walPrefix(cluster)), ...below(tailsPrefix(cluster))]),
     backups: view.commits.flatMap((commit) => planBackup(view, commit)).toReversed(),
-    dumps: planDumps(first, below(`${cluster}/dumps/`)),
-    others: otherPrefixes.flatMap((prefix) => below(`${cluster}/${prefix}`)),
+    dumps: planDumps(first, below(dumpsPrefix(cluster))),
     superseded: supersededTails(view),
   }
 }
@@ -99,7 +96,7 @@ export function planBytes(plan: CopyPlan): { readonly wal: number; readonly back
   const sum = (items: readonly CopyItem[]): number => items.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
   const once = new Map(plan.backups.flatMap(({ missing }) => missing.map((object) => [object.key, object] as const)))
   const dumps = plan.dumps.flatMap(({ parts, record }) => [...parts, record])
-  return { wal: sum(plan.wal), backups: sum([...once.values()]), other: sum([...plan.kit, ...plan.others, ...dumps]) }
+  return { wal: sum(plan.wal), backups: sum([...once.values()]), other: sum([...plan.kit, ...dumps]) }
 }
 
 function planBackup({ cluster, first, copy }: CopyView, commit: Commit): readonly BackupToCopy[] {
