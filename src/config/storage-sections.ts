@@ -35,6 +35,11 @@ const filesystemRepository = z
       secret: true,
       example: '/etc/holdfast/node.sec.asc',
     }),
+    compressionLevel: setting(wholeNumber(1, 19).prefault(1), {
+      about:
+        'How hard zstd compresses backups and WAL: PostgreSQL pages get hardly smaller above 1, and take longer. It can be changed at any time.',
+      change: 'restart',
+    }),
   })
   .superRefine((repository, context) => {
     if (repository.passphraseFile !== undefined || repository.privateKeyFile !== undefined) return
