@@ -19,8 +19,3 @@ export interface Contender {
   /** Where its backups are, without the WAL. */
   readonly backupDirectory: string
 }
-
-/** A program that was looked for. */
-export type Found =
-  | { readonly contenders: readonly Contender[]; readonly version: string }
-  | { readonly missing: string }

@@ -33,7 +33,7 @@ export async function measureRound(run: TaskRun): Promise<void> {
 }
 
 async function inTurn(run: TaskRun, task: (contender: Contender) => Promise<void>): Promise<void> {
-  for (const contender of [...run.contenders]) {
+  for (const contender of run.contenders) {
     try {
       await task(contender)
     } catch (error) {

@@ -21,6 +21,8 @@ export interface CopyRequest {
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
+  /** For the hashes of what is copied. */
+  readonly chunkKey: string
   readonly batches: readonly (readonly PartToCopy[])[]
   /** How many threads copy. */
   readonly workers: number
@@ -51,6 +53,7 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
     dataDirectory: request.dataDirectory,
     cluster: request.cluster,
     backup: request.backup,
+    chunkKey: request.chunkKey,
     packCounter,
   }
   const threadCount = Math.max(1, Math.min(request.workers, request.batches.length))
