@@ -17,6 +17,10 @@ export const copySettings = {
 interface Repository {
   readonly name: string
   readonly type: string
+  readonly path?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly bucket?: string | undefined
+  readonly prefix?: string | undefined
   readonly passphraseFile?: string | undefined
   readonly privateKeyFile?: string | undefined
   readonly bandwidth?: unknown
@@ -53,8 +57,15 @@ export function withSharedKeys<Entry extends Repository>(repositories: readonly 
 
 /** As a path, so that one place within another is seen. */
 function placeOf(repository: Repository): string {
-  if (repository.type === 'filesystem' && 'path' in repository) return `/filesystem${resolve(String(repository.path))}`
-  return `/other/${repository.name}`
+  const { type, path = '', endpoint = '', bucket = '', prefix = '' } = repository
+  switch (type) {
+    case 'filesystem':
+      return `/filesystem${resolve(path)}`
+    case 's3':
+      return `/s3/${encodeURIComponent(endpoint)}/${bucket}/${prefix}`.replace(/\/$/, '')
+    default:
+      return `/other/${repository.name}`
+  }
 }
 
 function overlap(a: string, b: string): boolean {

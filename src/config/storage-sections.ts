@@ -1,23 +1,19 @@
 import { z } from 'zod'
+import { checkS3Credentials, s3Settings } from './remote-store-settings.ts'
 import { checkCopies, copySettings } from './copy-settings.ts'
-import { absolutePath, duration, kind, list, setting, text } from './setting.ts'
+import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
 
-const filesystemRepository = z.strictObject({
-  name: setting(text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'), {
+const repositoryName = setting(
+  text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'),
+  {
     about: 'What commands call this repository.',
     change: 'restart',
     example: 'local',
-  }),
-  type: setting(kind('filesystem'), {
-    about: '`filesystem`: a directory, local or mounted.',
-    change: 'restart',
-    example: 'filesystem',
-  }),
-  path: setting(absolutePath(), {
-    about: 'The directory of the repository.',
-    change: 'restart',
-    example: '/srv/backup/holdfast',
-  }),
+  },
+)
+
+/** What opens a repository and how it is written, wherever it is. */
+const repositoryKeys = {
   passphraseFile: setting(absolutePath().optional(), {
     about:
       'A file with the passphrase that opens the repository. A copy without keys of its own uses those of the first.',
@@ -36,12 +32,46 @@ const filesystemRepository = z.strictObject({
     secret: true,
     example: '/etc/holdfast/node.sec.asc',
   }),
+  compressionLevel: setting(wholeNumber(1, 19).prefault(1), {
+    about:
+      'How hard zstd compresses backups and WAL: PostgreSQL pages get hardly smaller above 1, and take longer. It can be changed at any time.',
+    change: 'restart',
+  }),
+}
+
+const filesystemRepository = z.strictObject({
+  name: repositoryName,
+  type: setting(kind('filesystem'), {
+    about: '`filesystem`: a directory, local or mounted.',
+    change: 'restart',
+    example: 'filesystem',
+  }),
+  path: setting(absolutePath(), {
+    about: 'The directory of the repository.',
+    change: 'restart',
+    example: '/srv/backup/holdfast',
+  }),
+  ...repositoryKeys,
   ...copySettings,
 })
 
+const s3Repository = z
+  .strictObject({
+    name: repositoryName,
+    type: setting(kind('s3'), {
+      about: '`s3`: a bucket of Amazon S3 or of a server that speaks its protocol (Ceph, MinIO and others).',
+      change: 'restart',
+      example: 's3',
+    }),
+    ...s3Settings,
+    ...repositoryKeys,
+    ...copySettings,
+  })
+  .superRefine(checkS3Credentials)
+
 /** Where backups and WAL go: the first repository. Every other is a copy of it in another place. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository]))
+  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository]))
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
