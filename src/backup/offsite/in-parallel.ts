@@ -8,14 +8,14 @@ export async function inParallel<Item>(
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
   const queue = items[Symbol.iterator]()
-  let failure: { readonly error: unknown } | undefined
+  const failures: unknown[] = []
   const run = async (): Promise<void> => {
-    while (failure === undefined) {
+    while (failures.length === 0) {
       const next = queue.next()
       if (next.done === true) return
-      await work(next.value).catch((error: unknown) => (failure ??= { error }))
+      await work(next.value).catch((error: unknown) => void failures.push(error))
     }
   }
   await Promise.all(Array.from({ length: lanes }, run))
-  if (failure !== undefined) throw failure.error
+  if (failures.length > 0) throw failures[0]
 }

@@ -4,8 +4,8 @@ import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
-import { describeLag } from './core/copy-lag.ts'
 import type { NodeReport, StatusReport } from './core/status-report.ts'
+import { describeLag } from './describe-lag.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EpochMs } from '../../../std/clock.ts'
-import { copierProblems, copyLag, describeLag } from './copy-lag.ts'
+import { describeLag } from '../describe-lag.ts'
+import { copierProblems, copyLag } from './copy-lag.ts'
 import type { ArchivedRepository, CopierAnswer } from './status-report.ts'
 
 const now = 1_700_000_000_000 as EpochMs

@@ -1,6 +1,4 @@
 import type { EpochMs } from '../../../std/clock.ts'
-import { describeBytes } from '../../../std/byte-size.ts'
-import { describeElapsed } from '../../../std/duration.ts'
 import type { ArchivedRepository, CopierAnswer, CopyLag } from './status-report.ts'
 
 /** Copies follow within seconds; one whose WAL is older than this is in trouble, or its line is too thin. */
@@ -36,18 +34,8 @@ export function copierProblems({ name, copier, lag }: ArchivedRepository): reado
   const more =
     problemCount > found.length ? [`repository ${name}: ${problemCount - found.length} more of this kind`] : []
   const failing = error === null ? [] : [`repository ${name} cannot be copied to: ${error.message}`]
-  const late = (lag?.walMs ?? 0) > toleratedWalMs ? [`repository ${name} is behind: ${describeLag(lag)}`] : []
+  const walMs = lag?.walMs ?? 0
+  const seconds = Math.round(walMs / 1000)
+  const late = walMs > toleratedWalMs ? [`repository ${name} is behind: it lacks WAL since ${seconds} s`] : []
   return [...failing, ...late, ...found, ...more]
-}
-
-/** `WAL 4 s behind, 2 backups and 1.2 GB missing`, or that all is there. */
-export function describeLag(lag: CopyLag | null): string {
-  if (lag === null) return '?'
-  const { walMs, allMs, bytes, backups } = lag
-  if (allMs === 0) return 'everything is there'
-  const wal =
-    walMs === 0 ? 'WAL is there' : walMs === null ? 'WAL was never complete' : `WAL ${describeElapsed(walMs)} behind`
-  if (bytes === null || backups === null) return wal
-  const missing = backups === 0 ? '' : `${backups} ${backups === 1 ? 'backup' : 'backups'} and `
-  return `${wal}, ${missing}${describeBytes(bytes)} missing`
 }
