@@ -22,7 +22,8 @@ import type { WalFeed } from './feed/wal-feed.ts'
 import { latestRecord } from './latest-record.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 import { knownFault, recoveryFault } from './recovery-fault.ts'
-import { requireComplete } from './target-directory.ts'
+import { requireComplete } from './layout/claim-target.ts'
+import { recoveryMarker, removeRestoreNote } from './layout/restore-note.ts'
 
 export interface RecoverOptions {
   readonly installation: Installation
@@ -120,6 +121,7 @@ export async function recover(
   const run: RecoveryRun = { ...ended, server, startedAt, connection: connectionTo(socketDirectory, options) }
   await waitForTarget(run)
   if (options.action === 'promote') await writeRestoredConfiguration(dataDirectory, settings)
+  await removeRestoreNote(dataDirectory, recoveryMarker)
   const owned = stack.move()
   return {
     connection: options.action === 'shutdown' ? undefined : run.connection,
