@@ -60,7 +60,9 @@ export function describeOutlook(outlook: RestoreOutlook, now: number): string {
     ...(damaged.length === 0 ? [] : [`damaged   ${damaged.length} pages were damaged on the server already`]),
     ...(plan.gap === undefined
       ? []
-      : [`missing   WAL up to ${formatLsn(plan.gap.endLsn)}; nothing beyond ${formatLsn(plan.walEndLsn)} can be reached`]),
+      : [
+          `missing   WAL up to ${formatLsn(plan.gap.endLsn)}; nothing beyond ${formatLsn(plan.walEndLsn)} can be reached`,
+        ]),
     ...outlook.missingPacks.slice(0, 5).map((key) => `missing   ${key}`),
     ...(outlook.missingPacks.length > 5 ? [`missing   and ${outlook.missingPacks.length - 5} more packs`] : []),
   ].join('\n')

@@ -13,10 +13,11 @@ const everyMs = 1000
  * Shows how far some work is: a line on a terminal that is replaced, or, with --json, at most one JSON document a second
  * and one for each stage on standard error.
  */
-export function openProgressReport({ clock, output, json }: CommandContext): (
-  stage: string,
-  progress: ReportedProgress,
-) => void {
+export function openProgressReport({
+  clock,
+  output,
+  json,
+}: CommandContext): (stage: string, progress: ReportedProgress) => void {
   const lines = new Map<string, ReturnType<typeof openProgressLine>>()
   let last = { stage: '', at: Number.NEGATIVE_INFINITY }
   return (stage, { bytesDone, bytesTotal, etaMs }) => {
