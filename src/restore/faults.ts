@@ -78,6 +78,12 @@ export const restoreFaults = defineFaults({
     meaning: 'The planned WAL holds no record at its end, so that recovery could not be told where to stop.',
     hint: 'Restore to an explicit target before the named position.',
   },
+  'restore-tablespace-in-wal': {
+    exitClass: 'failed',
+    meaning:
+      'The WAL creates a tablespace at the path of the original, in a record that cannot be changed so that the copy keeps it to itself.',
+    hint: 'Restore from a backup that was taken after the tablespace was created, or to a target before that.',
+  },
   'restore-recovery-failed': {
     exitClass: 'failed',
     meaning: 'PostgreSQL stopped during recovery; the database was not opened.',

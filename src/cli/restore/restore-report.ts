@@ -94,7 +94,7 @@ export interface RestoreOutcome {
   readonly superuser: string
   /** Undefined when the files were there from an earlier run. */
   readonly restored: RestoreResult | undefined
-  readonly recovered: Pick<Recovered, 'stoppedAt' | 'elapsedMs'>
+  readonly recovered: Pick<Recovered, 'stoppedAt' | 'elapsedMs' | 'tablespacesInPlace'>
   readonly action: 'promote' | 'shutdown'
 }
 
@@ -104,6 +104,10 @@ export function describeOutcome(outcome: RestoreOutcome): string {
   return [
     `restored to ${describeRecoveryTarget(outcome.planned.plan.target)} in ${directory}`,
     `  files ${describeFiles(restored)}, recovery ${describeElapsed(recovered.elapsedMs)}${ended}`,
+    ...recovered.tablespacesInPlace.map(
+      ({ oid, location }) =>
+        `  tablespace ${oid} was created at ${location} after the backup; here it is in pg_tblspc/${oid}`,
+    ),
     ...(outcome.action === 'shutdown'
       ? ['  it is stopped at the target and not opened yet']
       : [

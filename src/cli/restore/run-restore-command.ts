@@ -211,9 +211,9 @@ async function carryOut(repository: Repository, planned: PlannedRestore, underta
   output.progress('')
   await remember(undertaking, planned, restored, recovered.elapsedMs)
   if (context.json) {
-    const { stoppedAt, elapsedMs } = recovered
+    const { stoppedAt, elapsedMs, tablespacesInPlace } = recovered
     const document = { plan: outlookDocument(undertaking.outlook), restored: restored ?? null }
-    output.printJson({ ...document, recovered: { stoppedAt: stoppedAt ?? null, elapsedMs } })
+    output.printJson({ ...document, recovered: { stoppedAt: stoppedAt ?? null, elapsedMs, tablespacesInPlace } })
     return
   }
   const libraries = Object.entries(installation.environment).map(([name, value]) => `${name}=${value} `)
