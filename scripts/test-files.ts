@@ -4,6 +4,7 @@ import { glob } from 'node:fs/promises'
 export const suites = {
   unit: ['src/**/*.test.ts', 'scripts/**/*.test.ts'],
   contract: ['test/contract/**/*.test.ts'],
+  stores: ['test/stores/**/*.test.ts'],
   integration: ['test/integration/**/*.test.ts'],
   acceptance: ['test/acceptance/**/*.test.ts'],
 } as const

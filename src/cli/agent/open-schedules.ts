@@ -37,7 +37,7 @@ export function openSchedules(
   })
 }
 
-/** The gaps that an archiver speaks of, each by a name that stays the same. */
+/** The gaps that an archiver speaks of, by their names in the gap ledger. */
 export function gapNames(report: ArchiverReport | undefined): readonly string[] {
-  return (report?.gaps ?? []).map(({ timeline, startLsn, endLsn }) => `${timeline} ${startLsn} ${endLsn}`)
+  return (report?.gaps ?? []).map(({ id }) => id)
 }
