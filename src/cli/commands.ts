@@ -14,6 +14,7 @@ import { loadCommand } from './commands/load.ts'
 import { expireCommand } from './commands/expire.ts'
 import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
+import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
@@ -29,6 +30,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   holdCommand,
   expireCommand,
   copyCommand,
+  scheduleCommands,
   restoreCommand,
   dumpCommand,
   dumpsCommand,

@@ -22,6 +22,11 @@ export const cliFaults = defineFaults({
       'A copy was named where something was to be written, which only the first repository of the configuration takes.',
     hint: 'Leave `--repository` away; what is written to the first repository is copied to all others by itself.',
   },
+  'cli-not-confirmed': {
+    exitClass: 'refused',
+    meaning: 'Something would be overwritten, and nobody said that it may be.',
+    hint: 'Give --yes, or run the command at a terminal and answer its question.',
+  },
   'cli-switchover-refused': {
     exitClass: 'refused',
     meaning: 'A switchover was asked for that cannot be done, or the leader called it off.',

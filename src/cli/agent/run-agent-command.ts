@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
+import type { ArchiverReport } from '../../archive/archiver-process.ts'
 import type { AgentOptions } from '../../cluster/agent/agent-options.ts'
 import { runAgent } from '../../cluster/agent/run-agent.ts'
 import type { Agent } from '../../cluster/agent/run-agent.ts'
@@ -15,6 +16,7 @@ import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
 import { keepRepositories, type RepositoryReports } from './keep-repositories.ts'
+import { gapNames, openSchedules } from './open-schedules.ts'
 
 /** Runs the node of a configuration until the signal aborts: agent, HTTP server, and the processes for its repositories. */
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
@@ -33,7 +35,11 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     agentVersion: context.version,
     clock,
     log,
-    whileLeading: (_leadership, leading) => keepRepositories(config, children, leading),
+    whileLeading: async ({ term }, leading) => {
+      const schedules = openSchedules({ file, config }, { coordinator, term, context, log })
+      const onArchiver = (report: ArchiverReport | undefined): void => schedules.noteGaps(gapNames(report))
+      await Promise.all([keepRepositories(config, { ...children, onArchiver }, leading), schedules.keep(leading)])
+    },
   }
   await using server = await context.openHttpServer({
     ...config.api,
