@@ -75,7 +75,8 @@ export async function openConfiguredRepository(
   const access = await repositoryAccess(config)
   const store = await openConfiguredStore(config, options)
   try {
-    const repository = await openRepository(store, { ...access, signal: options.signal })
+    const { compressionLevel } = config
+    const repository = await openRepository(store, { ...access, compressionLevel, signal: options.signal })
     return { name: config.name, repository, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
   } catch (error) {
     await store[Symbol.asyncDispose]()

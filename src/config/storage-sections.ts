@@ -11,7 +11,7 @@ const repositoryName = setting(
   },
 )
 
-/** What opens a repository, wherever it is. */
+/** What opens a repository and how it is written, wherever it is. */
 const repositoryKeys = {
   passphraseFile: setting(absolutePath().optional(), {
     about: 'A file with the passphrase that opens the repository.',
@@ -29,6 +29,11 @@ const repositoryKeys = {
     change: 'restart',
     secret: true,
     example: '/etc/holdfast/node.sec.asc',
+  }),
+  compressionLevel: setting(wholeNumber(1, 19).prefault(1), {
+    about:
+      'How hard zstd compresses backups and WAL: PostgreSQL pages get hardly smaller above 1, and take longer. It can be changed at any time.',
+    change: 'restart',
   }),
 }
 

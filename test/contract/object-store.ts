@@ -104,7 +104,8 @@ export function objectStoreContract(
       test('of racing creators in several processes one wins, and the object is that of a winner', () =>
         withStore((under) => raceProcesses(under, rounds, checkUndecidedRace)))
     }
-    test('a process killed while it writes leaves nothing, or the whole object', () => withStore((under) => killWriters(under, rounds)))
+    test('a process killed while it writes leaves nothing, or the whole object', () =>
+      withStore((under) => killWriters(under, rounds)))
   })
 }
 
