@@ -19,6 +19,7 @@ interface Repository {
   readonly type: string
   readonly path?: string | undefined
   readonly endpoint?: string | undefined
+  readonly url?: string | undefined
   readonly bucket?: string | undefined
   readonly prefix?: string | undefined
   readonly passphraseFile?: string | undefined
@@ -57,12 +58,14 @@ export function withSharedKeys<Entry extends Repository>(repositories: readonly 
 
 /** As a path, so that one place within another is seen. */
 function placeOf(repository: Repository): string {
-  const { type, path = '', endpoint = '', bucket = '', prefix = '' } = repository
+  const { type, path = '', endpoint = '', url = '', bucket = '', prefix = '' } = repository
   switch (type) {
     case 'filesystem':
       return `/filesystem${resolve(path)}`
     case 's3':
       return `/s3/${encodeURIComponent(endpoint)}/${bucket}/${prefix}`.replace(/\/$/, '')
+    case 'webdav':
+      return `/webdav/${url.replace('://', '/')}`.replace(/\/+$/, '')
     default:
       return `/other/${repository.name}`
   }

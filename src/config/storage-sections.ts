@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { checkS3Credentials, s3Settings } from './remote-store-settings.ts'
+import { checkS3Credentials, checkWebDavLogin, s3Settings, webDavSettings } from './remote-store-settings.ts'
 import { checkCopies, copySettings } from './copy-settings.ts'
 import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
 
@@ -69,9 +69,23 @@ const s3Repository = z
   })
   .superRefine(checkS3Credentials)
 
+const webDavRepository = z
+  .strictObject({
+    name: repositoryName,
+    type: setting(kind('webdav'), {
+      about: '`webdav`: a folder of a WebDAV server, such as a Nextcloud.',
+      change: 'restart',
+      example: 'webdav',
+    }),
+    ...webDavSettings,
+    ...repositoryKeys,
+    ...copySettings,
+  })
+  .superRefine(checkWebDavLogin)
+
 /** Where backups and WAL go: the first repository. Every other is a copy of it in another place. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository]))
+  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
