@@ -15,6 +15,7 @@ import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
+import { walCommands } from './commands/wal.ts'
 
 /** Every command, in the order in which help shows them. */
 export const commands: readonly (Command | CommandGroup)[] = [
@@ -30,6 +31,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   dumpCommand,
   dumpsCommand,
   loadCommand,
+  walCommands,
   checkCommand,
   configCommands,
   versionCommand,

@@ -19,7 +19,7 @@ import {
   syncAll,
 } from './target-directory.ts'
 import type { TargetDirectory } from './target-directory.ts'
-import { isWorthRetrying } from './worth-retrying.ts'
+import { isWorthRetrying } from '../repository/worth-retrying.ts'
 import { open } from 'node:fs/promises'
 import { syncDirectory } from '../std/durable-file.ts'
 

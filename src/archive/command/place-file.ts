@@ -1,0 +1,42 @@
+import { copyFile, open, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { diskFault, syncDirectory } from '../../std/durable-file.ts'
+
+/**
+ * Puts a file where PostgreSQL wants it, whole or not at all: beside it first, synced, then renamed. Never a hard link:
+ * PostgreSQL recycles the file and writes into it.
+ */
+export async function placeFile(path: string, content: Uint8Array | { readonly moveFrom: string }): Promise<void> {
+  const temporary = `${path}.holdfast`
+  try {
+    if ('moveFrom' in content) {
+      if (await moved(content.moveFrom, path)) return await syncDirectory(dirname(path))
+      await copyFile(content.moveFrom, temporary)
+      await rm(content.moveFrom, { force: true })
+    } else {
+      await writeFile(temporary, content, { mode: 0o600 })
+    }
+    await syncFile(temporary)
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw diskFault(error, path)
+  }
+}
+
+/** False when the two places are on different file systems. */
+async function moved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EXDEV') return false
+    throw error
+  }
+}
+
+export async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.sync()
+}
