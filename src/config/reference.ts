@@ -19,6 +19,8 @@ const sectionIntroductions: Readonly<Record<string, string>> = {
   repositories: 'Where backups and WAL go. The first one is used when a command names none.',
   wal: 'How WAL reaches the repositories.',
   retention: 'Which backups `holdfast expire` keeps. One goes when no rule and no hold keeps it.',
+  schedules:
+    'What the agent of the leader does by itself, and when. Cron expressions have five fields, or six with seconds first; the [guide](../guide/schedules.md) explains them.',
   log: "The agent's log.",
 }
 
@@ -75,7 +77,7 @@ ${exampleConfiguration}\`\`\`
 `
 
 function tableRow(setting: Setting): string {
-  const key = `\`${setting.path}\`${setting.secret === true ? ' 🔑' : ''}`
+  const key = `\`${setting.path}\`${ofVariant(setting)}${setting.secret === true ? ' 🔑' : ''}`
   const example = setting.example === undefined ? '' : ` e.g. \`${setting.example}\``
   const value = `${setting.about}<br>${capitalized(setting.expects)}.${example}`
   return `| ${[key, value, describeFallback(setting), changes[setting.change]].map(escapeCell).join(' | ')} |`
@@ -102,8 +104,12 @@ export function describeSettings(settings: readonly Setting[]): readonly string[
   return settings.map((setting) => {
     const facts = [capitalized(setting.expects), plainFallback(setting), `change: ${changes[setting.change]}`]
     if (setting.secret === true) facts.push('names a secret')
-    return `${setting.path}\n    ${setting.about}\n    ${facts.join(' · ')}`
+    return `${setting.path}${ofVariant(setting)}\n    ${setting.about}\n    ${facts.join(' · ')}`
   })
+}
+
+function ofVariant({ variant }: Setting): string {
+  return variant === undefined ? '' : ` (${variant})`
 }
 
 function plainFallback(setting: Setting): string {

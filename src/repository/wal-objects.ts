@@ -191,10 +191,8 @@ async function putWal(
   bytes: Uint8Array,
   options: WalOptions,
 ): Promise<'created' | 'identical'> {
-  const { keyring, store } = repository
-  const { threads } = options
-  const sealed = await (threads?.seal(object, place, bytes) ?? sealWalPack(keyring, object, place, bytes))
-  if ((await store.create(object, sealed, options)) === 'created') return 'created'
+  const sealed = await (options.threads?.seal(object, place, bytes) ?? sealWalPack(repository, object, place, bytes))
+  if ((await repository.store.create(object, sealed, options)) === 'created') return 'created'
   return await compareWithPresent(repository, object, (present) => sameBytes(present, bytes), options)
 }
 
@@ -207,7 +205,7 @@ async function putText(
   options: StoreOptions,
 ): Promise<'created' | 'identical'> {
   const isSame = (present: Uint8Array): boolean => sameBytes(present, bytes) || alsoSame(present)
-  const builder = createPackBuilder(repository.keyring, object)
+  const builder = createPackBuilder(repository.keyring, object, repository)
   builder.add({ type: 'history', meta: { timeline }, plain: bytes })
   if ((await repository.store.create(object, builder.finish().bytes, options)) === 'created') return 'created'
   return await compareWithPresent(repository, object, isSame, options)

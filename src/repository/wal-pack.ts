@@ -1,11 +1,16 @@
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
 import { objectFault } from './damage.ts'
 import type { Keyring } from './keyring.ts'
-import { createPackBuilder } from './pack-builder.ts'
+import { createPackBuilder, type PackOptions } from './pack-builder.ts'
 import { openPack } from './pack-reader.ts'
 
 /** WAL is cut into records of this size, so that no single call blocks the archiver for long. */
 const walRecordBytes = 4 * 1024 * 1024
+
+/** What of a repository decides how its objects are sealed; plain data, for a thread. */
+export interface WalSealing extends Pick<PackOptions, 'compressionLevel'> {
+  readonly keyring: Keyring
+}
 
 export interface WalPlace {
   readonly timeline: TimelineId
@@ -14,12 +19,12 @@ export interface WalPlace {
 
 /** The object for a stretch of WAL. Synchronous, so that a thread can do it. */
 export function sealWalPack(
-  keyring: Keyring,
+  { keyring, ...options }: WalSealing,
   object: string,
   { timeline, startLsn }: WalPlace,
   bytes: Uint8Array,
 ): Uint8Array {
-  const builder = createPackBuilder(keyring, object)
+  const builder = createPackBuilder(keyring, object, options)
   for (let at = 0; at < bytes.length; at += walRecordBytes) {
     const meta = { timeline, startLsn: (startLsn + BigInt(at)) as Lsn }
     builder.add({ type: 'wal', meta, plain: bytes.subarray(at, at + walRecordBytes) })

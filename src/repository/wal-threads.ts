@@ -3,8 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { endThread } from '../std/end-thread.ts'
 import { Fault, type FaultDetails } from '../std/fault.ts'
 import { repositoryFaults } from './faults.ts'
-import type { Keyring } from './keyring.ts'
-import type { WalPlace } from './wal-pack.ts'
+import type { WalPlace, WalSealing } from './wal-pack.ts'
 
 /**
  * Threads that compress and seal whole segments, and open them: with one thread zstd alone would decide how fast WAL goes
@@ -35,7 +34,8 @@ interface Task {
   readonly reject: (error: unknown) => void
 }
 
-export function startWalThreads(keyring: Keyring, count: number): WalThreads {
+export function startWalThreads({ keyring, compressionLevel }: WalSealing, count: number): WalThreads {
+  const sealing: WalSealing = { keyring, compressionLevel }
   const waiting: Task[] = []
   const threads = new Set<Worker>()
   const idle: Worker[] = []
@@ -54,7 +54,7 @@ export function startWalThreads(keyring: Keyring, count: number): WalThreads {
   const start = (): Worker => {
     // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
     const entry = new URL(`./wal-worker${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(entry, { workerData: keyring, name: 'holdfast wal' })
+    const worker = new Worker(entry, { workerData: sealing, name: 'holdfast wal' })
     threads.add(worker)
     worker.on('message', (answer: FromWalWorker) => {
       const task = running.get(worker)

@@ -1,12 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { Fault } from '../std/fault.ts'
 import { receiveUntilEnded } from '../std/end-thread.ts'
-import type { Keyring } from './keyring.ts'
-import { openWalPack, sealWalPack } from './wal-pack.ts'
+import { openWalPack, sealWalPack, type WalSealing } from './wal-pack.ts'
 import type { FromWalWorker, ToWalWorker } from './wal-threads.ts'
 
 /** A thread that seals and opens WAL objects, one after the other. */
-const keyring = workerData as Keyring
+const sealing = workerData as WalSealing
 const port = parentPort
 if (port === null) throw new Error('this file is a worker thread')
 
@@ -18,8 +17,8 @@ receiveUntilEnded(port, (message) => {
   try {
     const bytes =
       task.kind === 'seal'
-        ? sealWalPack(keyring, task.object, task.place, task.bytes)
-        : openWalPack(keyring, task.object, task.bytes, task.type)
+        ? sealWalPack(sealing, task.object, task.place, task.bytes)
+        : openWalPack(sealing.keyring, task.object, task.bytes, task.type)
     answer({ kind: 'done', bytes }, [bytes.buffer as ArrayBuffer])
   } catch (error) {
     if (!(error instanceof Fault)) throw error

@@ -67,7 +67,7 @@ class WalService {
     const { directory, repository, cluster, threads: count, clock, signal, idleMs } = this.#options
     for (const name of Object.values(walServiceFiles)) await rm(join(directory, name), { recursive: true, force: true })
     await prepareWalDirectory(directory)
-    await using threads = startWalThreads(repository.keyring, count)
+    await using threads = startWalThreads(repository, count)
     const push = new PushQueue({ repository, cluster, threads, signal })
     const ready = join(directory, walServiceFiles.ready)
     const fetch = new FetchQueue(ready, { repository, cluster, threads, clock, signal })

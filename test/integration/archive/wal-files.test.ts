@@ -61,7 +61,7 @@ test('files of archive_command: stored as what they are, once, and nothing else 
   const [first = '', second = '', third = ''] = server.paths
   const objects = new Map<string, Uint8Array>()
   const repository = await repositoryIn(objects)
-  await using threads = startWalThreads(repository.keyring, 2)
+  await using threads = startWalThreads(repository, 2)
   const push = (path: string, from = dataDirectory): Promise<string> =>
     pushWalFile({ repository, cluster, path, dataDirectory: from }, { threads })
   const write = async (name: string, content: string | Uint8Array, from = other): Promise<string> => {
