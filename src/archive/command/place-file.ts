@@ -1,16 +1,16 @@
 import { copyFile, open, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { diskFault, syncDirectory } from '../../std/durable-file.ts'
+import { diskFault } from '../../std/durable-file.ts'
 
 /**
  * Puts a file where PostgreSQL wants it, whole or not at all: beside it first, synced, then renamed. Never a hard link:
- * PostgreSQL recycles the file and writes into it.
+ * PostgreSQL recycles the file and writes into it. What is moved has to be synced. That the name itself survives a crash is
+ * not waited for: PostgreSQL asks again then, and syncs the directory when it keeps the file.
  */
 export async function placeFile(path: string, content: Uint8Array | { readonly moveFrom: string }): Promise<void> {
   const temporary = `${path}.holdfast`
   try {
     if ('moveFrom' in content) {
-      if (await moved(content.moveFrom, path)) return await syncDirectory(dirname(path))
+      if (await moved(content.moveFrom, path)) return
       await copyFile(content.moveFrom, temporary)
       await rm(content.moveFrom, { force: true })
     } else {
@@ -18,7 +18,6 @@ export async function placeFile(path: string, content: Uint8Array | { readonly m
     }
     await syncFile(temporary)
     await rename(temporary, path)
-    await syncDirectory(dirname(path))
   } catch (error) {
     await rm(temporary, { force: true })
     throw diskFault(error, path)
