@@ -93,6 +93,11 @@ export const repositoryFaults = defineFaults({
     meaning: 'A copy holds backups and the first repository none, so that nothing may expire from the copy.',
     hint: 'Find out what happened to the first repository. If it is lost, make the copy the first one of the configuration.',
   },
+  'repository-thread-failed': {
+    exitClass: 'failed',
+    meaning: 'A thread that encrypts or decrypts WAL ended unexpectedly.',
+    hint: 'It is tried again with a new one; report it with the message if it happens again.',
+  },
   'repository-name-invalid': {
     exitClass: 'usage',
     meaning: 'The name of a cluster or a backup cannot be used in a repository.',

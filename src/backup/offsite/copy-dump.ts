@@ -12,7 +12,7 @@ import type { DumpToCopy, ObjectSizes } from './core/plan-copy.ts'
  * in the record, so that nothing of a damaged dump is copied.
  */
 export async function copyDump(route: CopyRoute, dump: DumpToCopy, taken: ObjectSizes): Promise<void> {
-  const { first, cluster, signal } = route
+  const { first, copy, cluster, signal } = route
   const recordBytes = await readStored(first.store, dump.record.key, { signal })
   const { file, fileSha256 } = decodeCheckedJson(dump.record.key, recordBytes, dumpRecordFromJson)
   const name = dumpObject(cluster, file)
@@ -31,6 +31,12 @@ export async function copyDump(route: CopyRoute, dump: DumpToCopy, taken: Object
       if (sha256(bytes) !== hashes.get(key)) throw objectFault(key, 'altered', 'it changed while it was read')
     }
     await copyObject(route, { key, kind: 'bulk', check, taken: taken.has(key) })
+  }
+  // Had the dump expired meanwhile in both places, an expiry may have taken its parts for leftovers.
+  for (const key of hashes.keys()) {
+    if ((await copy.size(key, { signal })) !== undefined) continue
+    await copy.delete(dump.record.key, { signal })
+    throw objectFault(key, 'missing', `${copy.description} has lost it again`)
   }
 }
 

@@ -1,8 +1,12 @@
-import type { Config } from '../../config/schema.ts'
-import type { BackupVerdict, CollectionPlan, Removal, RemovalKind } from '../../repository/core/collection.ts'
+import { expireDumps } from '../../backup/dump/expire-dumps.ts'
+import type { DumpExpiry } from '../../backup/dump/expire-dumps.ts'
+import type { Config, RepositoryConfig } from '../../config/schema.ts'
+import type { BackupVerdict, CollectionPlan, RemovalKind } from '../../repository/core/collection.ts'
+import type { RetentionPolicy } from '../../repository/core/retention.ts'
 import { expireBackups } from '../../repository/expire-backups.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
+import { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
@@ -13,6 +17,7 @@ interface Expiry {
   readonly repository: string
   readonly dryRun: boolean
   readonly plan: CollectionPlan
+  readonly dumps: DumpExpiry
 }
 
 /** Expires what the configuration does not keep, in one repository after the other, and prints what went and why. */
@@ -22,39 +27,59 @@ export async function runExpire(
   options: { readonly repository: string | undefined; readonly dryRun: boolean },
 ): Promise<'ok'> {
   const { clock, signal, output } = context
-  const { dryRun } = options
   const chosen =
     options.repository === undefined && config.repositories.length > 0
       ? config.repositories
       : [chooseRepository(config, options.repository)]
   const expiries: Expiry[] = []
+  const failures: Fault[] = []
   for (const repository of chosen) {
-    await using stack = new AsyncDisposableStack()
-    const opened = stack.use(await openConfiguredRepository(repository, context))
-    const [first] = config.repositories
-    const firstOpened =
-      first === undefined || first === repository
-        ? undefined
-        : stack.use(await openConfiguredRepository(first, context))
     try {
-      const plan = await expireBackups(opened.repository, config.cluster, repository.retention ?? config.retention, {
-        first: firstOpened?.repository,
-        clock,
-        signal,
-        dryRun,
-        onProgress: ({ done, total }) => output.progress(`removing ${done + 1} of ${total} objects`),
-      })
-      expiries.push({ repository: opened.name, dryRun, plan })
+      expiries.push(await expireOne(config, repository, context, options.dryRun))
+    } catch (error) {
+      // A copy that is gone must not keep the others from being tidied; the first is the one before them.
+      if (!(error instanceof Fault) || signal.aborted || repository === config.repositories[0]) throw error
+      failures.push(error)
     } finally {
       output.progress('')
     }
   }
   if (context.json) output.printJson(expiries.map(expiryDocument))
-  else output.print(expiries.map((expiry) => renderExpiry(expiry, clock.wall())).join('\n\n'))
+  else if (expiries.length > 0) {
+    output.print(expiries.map((expiry) => renderExpiry(expiry, clock.wall())).join('\n\n'))
+  }
+  if (failures[0] !== undefined) throw failures[0]
   return 'ok'
 }
 
-function expiryDocument({ repository, dryRun, plan }: Expiry): object {
+/** A copy expires by its own rules, if it has some; and what the first repository has stays in it. */
+async function expireOne(
+  config: Config,
+  repository: RepositoryConfig,
+  context: CommandContext,
+  dryRun: boolean,
+): Promise<Expiry> {
+  const { clock, signal, output } = context
+  const [first] = config.repositories
+  await using stack = new AsyncDisposableStack()
+  const opened = stack.use(await openConfiguredRepository(repository, context))
+  const isCopy = first !== undefined && first !== repository
+  const firstOpened = isCopy ? stack.use(await openConfiguredRepository(first, context)) : undefined
+  const rules = repository.retention ?? config.retention
+  const how = {
+    first: firstOpened?.repository,
+    clock,
+    signal,
+    dryRun,
+    onProgress: ({ done, total }: { readonly done: number; readonly total: number }) =>
+      output.progress(`removing ${done + 1} of ${total} objects`),
+  }
+  const plan = await expireBackups(opened.repository, config.cluster, rules, how)
+  const dumps = await expireDumps(opened.repository, config.cluster, dumpPolicy(rules), how)
+  return { repository: opened.name, dryRun, plan, dumps }
+}
+
+function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
   return {
     repository,
     dryRun,
@@ -67,18 +92,28 @@ function expiryDocument({ repository, dryRun, plan }: Expiry): object {
       storedBytes: storedBytes(verdict.commit),
     })),
     removed: plan.removals,
-    removedBytes: bytesOf(plan.removals),
+    removedBytes: bytesOf(plan.removals) + bytesOf(dumps.removed),
     removedWal: plan.walRanges.map(({ timeline, startLsn, endLsn }) => {
       return { timeline, startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) }
     }),
     keptPacks: plan.keptPacks,
     keptWal: plan.keptWal,
+    dumps: dumps.verdicts.map(({ dump, keep, because }) => ({
+      file: dump.file,
+      database: dump.database,
+      endedAt: new Date(dump.endedAt).toISOString(),
+      sizeBytes: dump.sizeBytes,
+      keep,
+      because,
+    })),
+    removedDumpObjects: dumps.removed,
+    damagedDumps: dumps.damaged,
     deadSessions: plan.deadSessions,
     liveSessions: plan.liveSessions,
   }
 }
 
-function renderExpiry({ repository, dryRun, plan }: Expiry, now: number): string {
+function renderExpiry({ repository, dryRun, plan, dumps }: Expiry, now: number): string {
   const going = plan.verdicts.filter(({ keep }) => !keep).length
   const [goes, stays] = dryRun ? ['would go', 'would stay'] : ['gone', 'stay']
   const rows = plan.verdicts.map((verdict) => verdictRow(verdict, now, dryRun))
@@ -97,14 +132,44 @@ function renderExpiry({ repository, dryRun, plan }: Expiry, now: number): string
   for (const backup of plan.liveSessions) {
     lines.push(`backup ${backup} is being taken, or has died less than three days ago: all WAL stays until it is done`)
   }
-  return lines.join('\n')
+  return [...lines, ...renderDumps(dumps, now, dryRun)].join('\n')
 }
 
 function verdictRow({ commit, keep, because }: BackupVerdict, now: number, dryRun: boolean): readonly string[] {
   const { backup, stoppedAt } = commit.facts
   const ended = `${describeElapsed(now - stoppedAt)} ago`
-  const fate = keep ? 'stays' : dryRun ? 'would go' : 'gone'
-  return [backup, ended, describeBytes(storedBytes(commit)), fate, because.join('; ')]
+  return [backup, ended, describeBytes(storedBytes(commit)), fateOf(keep, dryRun), because.join('; ')]
+}
+
+function fateOf(keep: boolean, dryRun: boolean): string {
+  return keep ? 'stays' : dryRun ? 'would go' : 'gone'
+}
+
+/** Nothing where there has never been a dump. */
+function renderDumps(dumps: DumpExpiry, now: number, dryRun: boolean): readonly string[] {
+  const { verdicts, damaged, leftovers, removed, kept } = dumps
+  if (verdicts.length + damaged.length + leftovers.length === 0) return []
+  const [goes, stay] = dryRun ? ['would go', 'would stay'] : ['gone', 'stay']
+  const going = verdicts.filter(({ keep }) => !keep).length
+  const lines = [`${going} of ${verdicts.length} dumps ${goes}`]
+  const rows = verdicts.map(({ dump, keep, because }) => {
+    const ended = `${describeElapsed(now - dump.endedAt)} ago`
+    return [dump.file, ended, describeBytes(dump.sizeBytes), fateOf(keep, dryRun), because.join('; ')]
+  })
+  if (rows.length > 0) lines.push(formatTable(['dump', 'ended', 'size', '', 'because'], rows, [2]))
+  lines.push(
+    `dumps: ${amount({ count: removed.length, sizeBytes: bytesOf(removed) })} ${goes}, ${kept.count} (${describeBytes(kept.sizeBytes)}) ${stay}`,
+  )
+  for (const file of leftovers) lines.push(`dump ${file} is not complete, and nobody completes it any more: ${goes}`)
+  for (const { file, because } of damaged)
+    lines.push(`! dump ${file} stays, since nobody can tell how old it is: ${because}`)
+  return lines
+}
+
+/** The rules for dumps: their own where the configuration has some, else those of backups. */
+function dumpPolicy({ dumps, ...policy }: Config['retention']): RetentionPolicy {
+  const own = Object.entries(dumps).filter(([, amount]) => amount !== undefined)
+  return { ...policy, ...Object.fromEntries(own) }
 }
 
 function only(plan: CollectionPlan, ...kinds: readonly RemovalKind[]): { count: number; sizeBytes: number } {
@@ -112,7 +177,7 @@ function only(plan: CollectionPlan, ...kinds: readonly RemovalKind[]): { count: 
   return { count: removals.length, sizeBytes: bytesOf(removals) }
 }
 
-function bytesOf(removals: readonly Removal[]): number {
+function bytesOf(removals: readonly { readonly sizeBytes: number }[]): number {
   return removals.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }
 
