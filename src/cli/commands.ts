@@ -8,6 +8,7 @@ import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
 import { dumpCommand } from './commands/dump.ts'
 import { dumpsCommand } from './commands/dumps.ts'
+import { keysCommands } from './commands/keys.ts'
 import { loadCommand } from './commands/load.ts'
 import { expireCommand } from './commands/expire.ts'
 import { holdCommand } from './commands/hold.ts'
@@ -30,6 +31,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   dumpCommand,
   dumpsCommand,
   loadCommand,
+  keysCommands,
   checkCommand,
   configCommands,
   versionCommand,
