@@ -1,5 +1,5 @@
 import type { BackupContent } from '../repository/backup-session.ts'
-import type { BackupOrigin, Tablespace } from '../repository/core/manifest.ts'
+import type { BackupOrigin, ManifestFile, Tablespace } from '../repository/core/manifest.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { CopiedDirectory } from './copy-data-directory.ts'
 import { totalBytes } from './core/assemble-files.ts'
@@ -25,7 +25,10 @@ export function describeBackup(
   { facts, origin, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
   rewritten: ReadonlySet<string>,
   options: { readonly node?: string | undefined; readonly label?: string | undefined },
-): { readonly content: BackupContent; readonly tornPages: number } {
+): {
+  readonly content: BackupContent & { readonly files: readonly ManifestFile[] }
+  readonly tornPages: number
+} {
   const { startLsn, stopLsn, timeline, from } = stopped
   const tablespaces = parseTablespaceMap(stopped.tablespaceMap)
   const kept = withoutLaterTablespaces(copied, tablespaces)
@@ -36,7 +39,7 @@ export function describeBackup(
   ]
   const suspects = copied.suspects.filter(({ file }) => kept(file.path))
   const damaged = suspects.filter((suspect) => !rewritten.has(suspect.blockKey))
-  const content: BackupContent = {
+  const content = {
     facts: {
       startedAt,
       stoppedAt,
@@ -59,6 +62,7 @@ export function describeBackup(
     tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
     tablespaces,
     origin,
+    chunkKey: copied.chunkKey,
     files,
   }
   return { content, tornPages: suspects.length - damaged.length }

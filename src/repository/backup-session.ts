@@ -6,11 +6,12 @@ import { encodeCommit } from './catalogue.ts'
 import { encodeCheckedJson, formatVersion } from './checked-json.ts'
 import type { BackupFacts, PackReference } from './core/backup-facts.ts'
 import type { Commit } from './core/commit.ts'
-import type { Manifest } from './core/manifest.ts'
+import type { ManifestFile, ManifestHead } from './core/manifest.ts'
 import { commitObject, packObject, packsPrefix, sessionObject } from './core/object-names.ts'
 import { assertMayBuildOn, assertWalStays, readCollections } from './collection-notes.ts'
 import { repositoryFaults } from './faults.ts'
-import { sealManifest, unsealManifest } from './manifest-object.ts'
+import { type ManifestLines, manifestLinesOf } from './manifest-lines.ts'
+import { openManifest, sealManifest } from './manifest-object.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { assertClusterName, type Repository } from './repository.ts'
 import { storeOnce } from './stored-objects.ts'
@@ -33,8 +34,9 @@ export interface BackupSession {
 }
 
 /** A manifest but for what the session knows itself. */
-export interface BackupContent extends Omit<Manifest, 'facts'> {
+export interface BackupContent extends Omit<ManifestHead, 'facts'> {
   readonly facts: Omit<BackupFacts, 'repositoryId' | 'cluster' | 'backup' | 'kind' | 'parent' | 'fileCount'>
+  readonly files: readonly ManifestFile[] | ManifestLines
 }
 
 /**
@@ -75,16 +77,17 @@ export async function beginBackup(
       stored.set(reference.key, reference)
       return reference
     },
-    commit: async ({ facts: found, ...content }, storeOptions) => {
+    commit: async ({ facts: found, files, ...head }, storeOptions) => {
       assertStored(found.packs, stored, parent === null ? '' : packsPrefix(cluster, backup))
-      const fileCount = content.files.length
+      const lines = 'chunks' in files ? files : manifestLinesOf(files)
+      const { fileCount } = lines
       assertWalStays(collections, { backup, ...found })
       const facts: BackupFacts = { ...found, repositoryId, cluster, backup, kind, parent, fileCount }
-      const sealed = sealManifest(keyring, { ...content, facts })
+      const sealed = sealManifest(keyring, { ...head, facts }, lines)
       const manifest = { key: sealed.objectKey, sha256: sealed.sha256, sizeBytes: sealed.sizeBytes }
       const commit: Commit = { committedAt: options.clock.wall(), manifest, facts }
       // Read it as a restore will: maps with a hole, or a reference to nothing, must not become a backup.
-      unsealManifest(keyring, commit, sealed.bytes)
+      for (const _ of openManifest(keyring, commit, sealed.bytes).files());
       commitBegun = true
       await storeOnce(store, sealed.objectKey, sealed.bytes, storeOptions)
       await storeCommit(store, commit, storeOptions)

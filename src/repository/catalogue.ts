@@ -6,7 +6,7 @@ import type { Manifest } from './core/manifest.ts'
 import { backupsPrefix, commitObject, isBackupId, manifestObject } from './core/object-names.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
-import { unsealManifest } from './manifest-object.ts'
+import { openManifest, type ManifestReader } from './manifest-object.ts'
 import { assertClusterName, type Repository } from './repository.ts'
 import { readIfStored, readStored } from './stored-objects.ts'
 
@@ -86,15 +86,25 @@ export function encodeCommit(commit: Commit): Uint8Array {
 }
 
 /**
- * The manifest of a committed backup, with its hash, its authenticity and its facts verified against the commit.
- * Throws `repository-object-missing` or `repository-object-damaged`.
+ * The manifest of a committed backup, with its hash, its authenticity and its facts verified against the commit; its
+ * files are read one after the other. Throws `repository-object-missing` or `repository-object-damaged`.
  */
+export async function openBackupManifest(
+  repository: Repository,
+  commit: Commit,
+  options: StoreOptions = {},
+): Promise<ManifestReader> {
+  return openManifest(repository.keyring, commit, await readStored(repository.store, commit.manifest.key, options))
+}
+
+/** As {@link openBackupManifest}, with all files in memory: for backups that are known to be small. */
 export async function readManifest(
   repository: Repository,
   commit: Commit,
   options: StoreOptions = {},
 ): Promise<Manifest> {
-  return unsealManifest(repository.keyring, commit, await readStored(repository.store, commit.manifest.key, options))
+  const { files, ...head } = await openBackupManifest(repository, commit, options)
+  return { ...head, files: [...files()] }
 }
 
 /** True for the faults that say that an object is bad, as opposed to a store that does not answer. */

@@ -1,48 +1,70 @@
+import { compressRecord } from './compress-record.ts'
 import { sameFacts } from './core/backup-facts.ts'
 import type { Commit } from './core/commit.ts'
-import { decodeManifest, encodeManifest, type Manifest } from './core/manifest.ts'
+import {
+  decodeManifestFiles,
+  decodeManifestHead,
+  encodeManifestHead,
+  type ManifestFile,
+  type ManifestHead,
+} from './core/manifest.ts'
 import { decodeObject, objectFault } from './damage.ts'
 import { manifestObject } from './core/object-names.ts'
 import type { Keyring } from './keyring.ts'
+import { type ManifestLines, manifestRecordBytes } from './manifest-lines.ts'
 import { createPackBuilder, type FinishedPack } from './pack-builder.ts'
 import { openPack, type OpenPack } from './pack-reader.ts'
 
-const recordBytes = 1024 * 1024
-
 /** Seals a manifest, in records of about 1 MiB. */
-export function sealManifest(keyring: Keyring, manifest: Manifest): FinishedPack {
-  const builder = createPackBuilder(keyring, manifestObject(manifest.facts.cluster, manifest.facts.backup))
-  let waiting: string[] = []
-  let [waitingLength, offset] = [0, 0]
-  const flush = (): void => {
-    const bytes = Buffer.from(waiting.join(''))
-    for (let at = 0; at < bytes.length; at += recordBytes) {
-      builder.add({ type: 'manifest', meta: { offset: offset + at }, plain: bytes.subarray(at, at + recordBytes) })
-    }
-    offset += bytes.length
-    waiting = []
-    waitingLength = 0
+export function sealManifest(keyring: Keyring, head: ManifestHead, lines: ManifestLines): FinishedPack {
+  const builder = createPackBuilder(keyring, manifestObject(head.facts.cluster, head.facts.backup))
+  let offset = 0
+  const first = Buffer.from(encodeManifestHead(head))
+  for (; offset < first.length; offset += manifestRecordBytes) {
+    const content = compressRecord(first.subarray(offset, offset + manifestRecordBytes))
+    builder.addCompressed({ type: 'manifest', meta: { offset } }, content)
   }
-  for (const line of encodeManifest(manifest)) {
-    waiting.push(line)
-    waitingLength += line.length
-    if (waitingLength >= recordBytes) flush()
+  offset = first.length
+  for (const content of lines.chunks()) {
+    builder.addCompressed({ type: 'manifest', meta: { offset } }, content)
+    offset += content.rawBytes
   }
-  flush()
   return builder.finish()
 }
 
+/** A manifest whose hash, authenticity and facts are proven; its files are read one after the other. */
+export interface ManifestReader extends ManifestHead {
+  /**
+   * The files from the first on, each time it is called; at most about 1 MiB of the manifest is unpacked at a time.
+   * Throws `repository-object-damaged` where a line is not as it must be, and at the end when lines are missing.
+   */
+  readonly files: () => Iterable<ManifestFile>
+}
+
 /** Opens the manifest of a commit; throws `repository-object-damaged` unless it is the one committed, fact by fact. */
-export function unsealManifest(keyring: Keyring, commit: Commit, bytes: Uint8Array): Manifest {
+export function openManifest(keyring: Keyring, commit: Commit, bytes: Uint8Array): ManifestReader {
   const object = commit.manifest.key
   const pack = openPack(keyring, object, bytes, commit.manifest)
-  const manifest = decodeObject(object, () => decodeManifest(linesOf(pack)))
-  if (sameFacts(manifest.facts, commit.facts)) return manifest
-  throw objectFault(object, 'altered', 'its facts are not those of the commit object beside it')
+  const head = decodeObject(object, () => decodeManifestHead(linesOf(pack).next().value))
+  if (!sameFacts(head.facts, commit.facts)) {
+    throw objectFault(object, 'altered', 'its facts are not those of the commit object beside it')
+  }
+  return { ...head, files: () => filesOf(object, pack, head) }
+}
+
+function* filesOf(object: string, pack: OpenPack, { facts }: ManifestHead): Generator<ManifestFile> {
+  const lines = linesOf(pack)
+  lines.next()
+  const files = decodeManifestFiles(lines, facts)
+  for (;;) {
+    const next = decodeObject(object, () => files.next())
+    if (next.done === true) return
+    yield next.value
+  }
 }
 
 /** Lines may go on from one record to the next. */
-function* linesOf(pack: OpenPack): Generator<string> {
+function* linesOf(pack: OpenPack): Generator<string, undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let begun = ''
   for (const number of pack.records.keys()) {
@@ -51,4 +73,5 @@ function* linesOf(pack: OpenPack): Generator<string> {
     yield* lines
   }
   if (begun !== '') yield begun
+  return undefined
 }

@@ -23,6 +23,7 @@ import {
 import { sessionFromJson, type SessionNote } from './core/session-note.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
+import { listGapObjects } from './gaps.ts'
 import { readHolds } from './holds.ts'
 import type { Repository } from './repository.ts'
 import { readIfStored } from './stored-objects.ts'
@@ -46,6 +47,7 @@ export async function observeCollection(
   for (const backup of ended) await shutOut(repository, cluster, backup, options)
   const commits = await listCommits(repository, cluster, options)
   const holds = await readHolds(repository, cluster, options)
+  const gaps = await listGapObjects(repository, cluster, options)
   const identity = await readClusterIdentity(repository, cluster, options)
   const walSegmentBytes = identity?.walSegmentBytes ?? commits.at(-1)?.facts.walSegmentBytes
   // Who archives or backs up first says what the cluster is: without that there is no WAL to speak of.
@@ -56,7 +58,7 @@ export async function observeCollection(
   const timelines = [...new Set([...wal.timelines, ...commits.map(({ facts }) => facts.timeline)])]
   const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
   const histories = first ? [firstTimelineHistory(), ...wal.histories] : wal.histories
-  return { ...wal, packs, manifests, sessions, commits, holds, timelines, histories }
+  return { ...wal, packs, manifests, sessions, commits, holds, gaps, timelines, histories }
 }
 
 /** Puts a tombstone where the commit of a backup would be. That the commit is there already is fine: then it is listed. */

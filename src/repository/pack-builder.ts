@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { constants, zstdCompressSync } from 'node:zlib'
+import { compressRecord, type RecordContent } from './compress-record.ts'
 import {
   encodePackHeader,
   encodePackIndex,
@@ -9,10 +9,8 @@ import {
   maxMetaBytes,
   maxPackBytes,
   maxRecordBytes,
-  packHeaderBytes,
   packTrailerBytes,
   tagBytes,
-  type Codec,
   type RecordEntry,
 } from './core/pack-layout.ts'
 import { encodeRecordMeta, type RecordDescription } from './core/record.ts'
@@ -27,8 +25,17 @@ export interface PackBuilder {
   readonly sizeBytes: number
   /** Compresses and seals a record; gives its number. At most {@link maxRecordBytes} of content. */
   add(record: RecordDescription & { readonly plain: Uint8Array }): number
+  /** Seals a record that was compressed before. */
+  addCompressed(record: RecordDescription, content: RecordContent): number
   /** The whole object. The builder is used up. */
   finish(): FinishedPack
+}
+
+export interface PackOptions {
+  /** Of zstd, 1 to 19. */
+  readonly compressionLevel?: number | undefined
+  /** Memory to build the pack in, which the finished pack then has; one that turns out too small is replaced. */
+  readonly memory?: ArrayBuffer | undefined
 }
 
 export interface FinishedPack {
@@ -40,73 +47,78 @@ export interface FinishedPack {
   readonly sizeBytes: number
 }
 
-const compressionLevel = 3
-
-export function createPackBuilder(keyring: Keyring, objectKey: string): PackBuilder {
+export function createPackBuilder(keyring: Keyring, objectKey: string, options: PackOptions = {}): PackBuilder {
   const salt = randomBytes(32)
   const cipher = derivePackCipher(keyring.current.key, { repositoryId: keyring.repositoryId, objectKey, salt })
-  const parts: Uint8Array[] = [encodePackHeader({ keyId: keyring.current.id, salt })]
+  const bytes = new GrowingBytes(options.memory)
+  bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
   const entries: RecordEntry[] = []
-  let offset = packHeaderBytes
   let indexBytes = tagBytes
   let finished = false
+  const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
+    const meta = encodeRecordMeta(record)
+    if (finished) throw new Error('the pack is finished')
+    if (rawBytes > maxRecordBytes) throw new Error(`a record of ${rawBytes} bytes is too large`)
+    if (meta.length > maxMetaBytes) throw new Error(`a record's description of ${meta.length} bytes is too large`)
+    const number = entries.length
+    const storedBytes = body.length + tagBytes
+    const offset = bytes.length
+    if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
+    for (const part of sealRecord(cipher, { number, type: record.type }, body)) bytes.append(part)
+    entries.push({ type: record.type, codec, offset, storedBytes, rawBytes, meta })
+    indexBytes += 16 + meta.length
+    return number
+  }
   return {
     objectKey,
     get recordCount() {
       return entries.length
     },
     get sizeBytes() {
-      return offset + indexBytes + packTrailerBytes
+      return bytes.length + indexBytes + packTrailerBytes
     },
-    add(record) {
-      const meta = encodeRecordMeta(record)
-      if (finished) throw new Error('the pack is finished')
-      if (record.plain.length > maxRecordBytes) throw new Error(`a record of ${record.plain.length} bytes is too large`)
-      if (meta.length > maxMetaBytes) throw new Error(`a record's description of ${meta.length} bytes is too large`)
-      const number = entries.length
-      const { codec, body } = compress(record.plain)
-      const sealed = sealRecord(cipher, { number, type: record.type }, body)
-      const storedBytes = body.length + tagBytes
-      if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
-      entries.push({ type: record.type, codec, offset, storedBytes, rawBytes: record.plain.length, meta })
-      parts.push(...sealed)
-      offset += storedBytes
-      indexBytes += 16 + meta.length
-      return number
-    },
+    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, options.compressionLevel)),
+    addCompressed,
     finish() {
       if (finished) throw new Error('the pack is finished')
       finished = true
+      const indexOffset = bytes.length
       const index = sealRecord(cipher, { number: indexRecordNumber, type: 'index' }, encodePackIndex(entries))
-      const trailer = encodePackTrailerStart({ indexOffset: offset, indexBytes, recordCount: entries.length })
-      return seal(objectKey, [...parts, ...index, trailer])
+      for (const part of index) bytes.append(part)
+      bytes.append(encodePackTrailerStart({ indexOffset, indexBytes, recordCount: entries.length }))
+      return seal(objectKey, bytes)
     },
   }
 }
 
-/** Data that zstd cannot make smaller is stored as it is: that reads faster. */
-function compress(plain: Uint8Array): { readonly codec: Codec; readonly body: Uint8Array } {
-  if (plain.length === 0) return { codec: 'none', body: plain }
-  const compressed = zstdCompressSync(plain, {
-    // An output buffer that surely holds everything saves zlib from collecting pieces.
-    chunkSize: plain.length + (plain.length >> 7) + 1024,
-    params: { [constants.ZSTD_c_compressionLevel]: compressionLevel },
-  })
-  return compressed.length < plain.length ? { codec: 'zstd', body: compressed } : { codec: 'none', body: plain }
+/** Ends the pack with its hash; one pass gives both that hash and the one of the whole object. */
+function seal(objectKey: string, bytes: GrowingBytes): FinishedPack {
+  const hash = createHash('sha256').update(bytes.view())
+  const end = encodePackTrailerEnd(hash.copy().digest())
+  bytes.append(end)
+  const sha256 = hash.update(end).digest('hex')
+  return { objectKey, bytes: bytes.view(), sha256, sizeBytes: bytes.length }
 }
 
-/** Joins the parts and ends the pack with its hash; one pass gives both that hash and the one of the whole object. */
-function seal(objectKey: string, parts: readonly Uint8Array[]): FinishedPack {
-  const hash = createHash('sha256')
-  const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0) + packTrailerBytes - 16
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
+const firstBytes = 16 * 1024
+
+/** Bytes one behind the other in memory that is made larger as it is needed. */
+class GrowingBytes {
+  length = 0
+  #memory: ArrayBuffer
+
+  constructor(memory: ArrayBuffer = new ArrayBuffer(firstBytes)) {
+    this.#memory = memory
   }
-  hash.update(bytes.subarray(0, at))
-  const end = encodePackTrailerEnd(hash.copy().digest())
-  bytes.set(end, at)
-  return { objectKey, bytes, sha256: hash.update(end).digest('hex'), sizeBytes }
+
+  append(part: Uint8Array): void {
+    const end = this.length + part.length
+    if (end > this.#memory.byteLength) this.#memory = this.#memory.transfer(Math.max(end, 2 * this.#memory.byteLength))
+    new Uint8Array(this.#memory, this.length, part.length).set(part)
+    this.length = end
+  }
+
+  view(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory, 0, this.length)
+  }
 }

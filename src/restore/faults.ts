@@ -39,8 +39,9 @@ export const restoreFaults = defineFaults({
   },
   'restore-tablespace-unmapped': {
     exitClass: 'usage',
-    meaning: 'The backup has a tablespace for which no directory was given; the original place is never used unasked.',
-    hint: 'Give a directory for each tablespace: --tablespace OID=DIRECTORY.',
+    meaning:
+      'The backup has a tablespace for which no directory was given; the original place is never used unasked. Or a directory was given for one that it does not have.',
+    hint: 'Give a directory for each tablespace, --tablespace OLD=NEW, or one for all: --tablespaces-into DIRECTORY.',
   },
   'restore-write-failed': {
     exitClass: 'failed',

@@ -39,6 +39,8 @@ export interface RecoverOptions {
   readonly aheadSegments?: number | undefined
   /** Parameters for this machine, such as a smaller `shared_buffers`; they stay in the directory. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
+  /** Where its socket and log go for the time being, in a directory of their own; default the temporary directory. */
+  readonly scratchParent?: string | undefined
   readonly clock: Clock
   readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -85,7 +87,7 @@ export async function recover(
   await requireComplete(dataDirectory)
   const startedAt = clock.monotonic()
   await using stack = new AsyncDisposableStack()
-  const socketDirectory = await mkdtemp(join(tmpdir(), 'hf-r-'))
+  const socketDirectory = await mkdtemp(join(options.scratchParent ?? tmpdir(), 'hf-r-'))
   stack.defer(() => rm(socketDirectory, { recursive: true, force: true }))
   const target = await exactTarget(repository, planned, options)
   const feedDirectory = join(dataDirectory, 'holdfast-recovery')

@@ -7,6 +7,7 @@ import type { Clock } from '../std/clock.ts'
 import { retry } from '../std/retry.ts'
 import { packJobs } from './core/pack-jobs.ts'
 import type { PackJob } from './core/pack-jobs.ts'
+import { placeTablespaces } from './place-tablespaces.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 import { scatterPacks } from './scatter/scatter-packs.ts'
 import {
@@ -24,8 +25,10 @@ import { syncDirectory } from '../std/durable-file.ts'
 
 export interface RestoreOptions {
   readonly targetDirectory: string
-  /** Where each tablespace of the backup goes, by its OID; every one has to be named. */
-  readonly tablespaces?: ReadonlyMap<number, string> | undefined
+  /** Where tablespaces go, by OID or by the directory they were in. The original place is never used unasked. */
+  readonly tablespaces?: ReadonlyMap<string, string> | undefined
+  /** A directory in which each tablespace that is not named gets one of its own, called by its OID. */
+  readonly tablespacesInto?: string | undefined
   /** Threads that decrypt and write. */
   readonly workers: number
   readonly clock: Clock
@@ -71,7 +74,10 @@ export async function runRestore(
     options.onProgress?.({ stage, bytesDone, bytesTotal, elapsedMs, etaMs })
   }
   report('preparing')
-  const target: TargetDirectory = { path: options.targetDirectory, tablespaces: options.tablespaces ?? new Map() }
+  const target: TargetDirectory = {
+    path: options.targetDirectory,
+    tablespaces: placeTablespaces(manifest.tablespaces, options),
+  }
   await claimTargetDirectory(target, manifest)
   await layOut(target, manifest, signal)
   const onWritten = (writtenBytes: number): void => {

@@ -1,5 +1,5 @@
 import { chmod, mkdir, open, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises'
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Manifest, ManifestFile } from '../repository/core/manifest.ts'
 import { diskFault, syncDirectory, writeFileDurably } from '../std/durable-file.ts'
 import { Fault } from '../std/fault.ts'
@@ -51,15 +51,6 @@ export async function claimTargetDirectory(
   target: TargetDirectory,
   manifest: Pick<Manifest, 'tablespaces'> & { readonly facts: Pick<Manifest['facts'], 'backup' | 'dataBytes'> },
 ): Promise<void> {
-  for (const { oid, location } of manifest.tablespaces) {
-    const place = target.tablespaces.get(oid)
-    if (place !== undefined && isAbsolute(place)) continue
-    throw new Fault(
-      restoreFaults['restore-tablespace-unmapped'],
-      `Cannot restore into ${target.path}: no absolute directory is given for tablespace ${oid} (it was at ${location})`,
-      { details: { oid, location } },
-    )
-  }
   const used = manifest.tablespaces.map(({ oid }) => target.tablespaces.get(oid) as string)
   const directories = [target.path, ...used]
   for (const directory of directories) await requireEmpty(directory)

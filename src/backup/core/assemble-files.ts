@@ -29,6 +29,8 @@ export interface AssembledPart {
   readonly lengthBytes: number | undefined
   /** Record n holds the n-th 256 KiB of the part, or the pages of the file that it names, slot by slot. */
   readonly records: readonly AssembledRecord[]
+  /** Of its 256 KiB chunks. */
+  readonly hashes: Uint8Array
 }
 
 interface AssembledRecord {
@@ -56,7 +58,7 @@ export function assembleFile(
   const sizeBytes = kept.reduce((sum, part) => sum + (part.lengthBytes ?? 0), 0)
   const { path, mode, identity } = file
   const times = { modifiedAt: Math.trunc(file.modifiedMs) as EpochMs, ...(identity === undefined ? {} : { identity }) }
-  const common = { path, sizeBytes, mode, ...times }
+  const common = { path, sizeBytes, mode, ...times, hashes: joinHashes(kept) }
   const copied = file.kind === 'page' ? buildPageMap(kept.flatMap(runsOf)) : []
   const shared = withoutPages(clipPageMap(file.parentMap ?? [], sizeBytes / pageBytes), copied)
   return file.kind === 'page'
@@ -87,6 +89,11 @@ function runsOf(part: AssembledPart): PageRun[] {
       slot: 0,
     }
   })
+}
+
+/** Parts begin where chunks do. */
+function joinHashes(parts: readonly AssembledPart[]): string {
+  return btoa(parts.flatMap(({ hashes }) => Array.from(hashes, (byte) => String.fromCharCode(byte))).join(''))
 }
 
 function joinRecords(records: readonly AssembledRecord[]): FilePart[] {

@@ -12,12 +12,12 @@ function parseAction(text: string): 'promote' | 'shutdown' {
   throw new UsageError('promote or shutdown')
 }
 
-/** `16400=/srv/tablespace`, as often as there are tablespaces. */
-function parseTablespace(text: string, previous: unknown): ReadonlyMap<number, string> {
-  const match = /^(\d+)=(\/.*)$/.exec(text)
-  if (match === null) throw new UsageError('OID=DIRECTORY with an absolute directory')
-  const before = previous instanceof Map ? (previous as ReadonlyMap<number, string>) : []
-  return new Map([...before, [Number(match[1]), match[2] as string]])
+/** `16400=/srv/fast` or `/mnt/fast=/srv/fast`, as often as there are tablespaces. */
+function parseTablespace(text: string, previous: unknown): ReadonlyMap<string, string> {
+  const match = /^(\d+|\/[^=]*)=(\/.*)$/.exec(text)
+  if (match === null) throw new UsageError('OID=DIRECTORY or OLD=NEW with absolute directories')
+  const before = previous instanceof Map ? (previous as ReadonlyMap<string, string>) : []
+  return new Map([...before, [match[1] as string, match[2] as string]])
 }
 
 /** `shared_buffers=128MB`, as often as wanted. */
@@ -71,9 +71,14 @@ export const restoreCommand = defineCommand({
       parse: asText,
     },
     tablespace: {
-      flag: '--tablespace <oid=directory>',
-      about: 'where a tablespace goes; may be given several times',
+      flag: '--tablespace <old=new>',
+      about: 'where a tablespace goes, named by its OID or its old directory; may be given several times',
       parse: parseTablespace,
+    },
+    tablespacesInto: {
+      flag: '--tablespaces-into <directory>',
+      about: 'where all other tablespaces go, each into a directory called by its OID',
+      parse: asText,
     },
     set: {
       flag: '--set <parameter=value>',

@@ -24,7 +24,8 @@ export interface RestoreCommandOptions extends TargetOptions {
   readonly plan: boolean
   readonly action: 'promote' | 'shutdown' | undefined
   readonly repository: string | undefined
-  readonly tablespace: ReadonlyMap<number, string> | undefined
+  readonly tablespace: ReadonlyMap<string, string> | undefined
+  readonly tablespacesInto: string | undefined
   readonly set: Readonly<Record<string, string>> | undefined
   readonly workers: number | undefined
 }
@@ -110,13 +111,15 @@ async function layOut(
   repository: Parameters<typeof runRestore>[0],
   planned: PlannedRestore,
   targetDirectory: string,
-  { clock, signal, output }: CommandContext,
+  { clock, signal, output, workingDirectory }: CommandContext,
   options: RestoreCommandOptions,
 ): Promise<Restored> {
+  const into = options.tablespacesInto
   const line = openProgressLine(clock)
   return await runRestore(repository, planned, {
     targetDirectory,
     tablespaces: options.tablespace,
+    tablespacesInto: into === undefined ? undefined : resolve(workingDirectory, into),
     workers: options.workers ?? availableParallelism(),
     clock,
     signal,

@@ -6,7 +6,13 @@ import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { sameFacts, type BackupFacts } from './backup-facts.ts'
 import { commitFromJson, commitToJson } from './commit.ts'
 import { Malformed } from './malformed.ts'
-import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts'
+import {
+  decodeManifestFiles,
+  decodeManifestHead,
+  encodeManifestFile,
+  encodeManifestHead,
+  type Manifest,
+} from './manifest.ts'
 
 const at = 1_767_323_045_000 as EpochMs
 const pack = { key: 'main/packs/x/000000', sha256: 'ab'.repeat(32), sizeBytes: 100 }
@@ -39,6 +45,7 @@ const manifest: Manifest = {
   backupLabel: 'START WAL LOCATION: …\n',
   tablespaceMap: '16390 /mnt/fast\n',
   tablespaces: [{ oid: 16390, location: '/mnt/fast' }],
+  chunkKey: 'AAEC',
   files: [
     { kind: 'directory', path: 'base', mode: 0o700 },
     {
@@ -47,6 +54,7 @@ const manifest: Manifest = {
       sizeBytes: 8192,
       mode: 0o600,
       modifiedAt: at,
+      hashes: 'AAECAwQFBgcICQoLDA0ODw==',
       map: [{ startPage: 0, count: 1, pack: 1, record: 5, slot: 31 }],
     },
     {
@@ -61,7 +69,12 @@ const manifest: Manifest = {
 }
 
 function lines(of: Manifest): string[] {
-  return [...encodeManifest(of)].map((line) => line.slice(0, -1))
+  return [encodeManifestHead(of), ...of.files.map(encodeManifestFile)].map((line) => line.slice(0, -1))
+}
+
+function decodeManifest([first, ...rest]: readonly string[]): Manifest {
+  const head = decodeManifestHead(first)
+  return { ...head, files: [...decodeManifestFiles(rest, head.facts)] }
 }
 
 test('a manifest reads back as it was written, one line a file', () => {
@@ -97,6 +110,7 @@ test('what is wrong is named by line and field', () => {
     [(line) => set(line[2], ['map', '0', '2'], 2), /line 3 refers to pack 2 of 2/],
     [(line) => set(line[2], ['map', '0', '4'], 32), /line 3\.map has an impossible run/],
     [(line) => set(line[2], ['map', '0'], [0, 1, 1, 5]), /line 3\.map\[0\] must be 5 numbers/],
+    [(line) => set(line[2], ['hashes'], 'AAEC'), /line 3\.hashes is not of a file of 8192 bytes/],
     [(line) => set(line[2], ['size'], 8000), /line 3\.map does not cover exactly the 8000 bytes/],
     [(line) => set(line[3], ['size'], -1), /line 4\.size must be a whole number/],
     [(line) => set(line[3], ['parts'], 'all'), /line 4\.parts must be a list/],

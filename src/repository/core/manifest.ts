@@ -1,19 +1,26 @@
 import type { EpochMs } from '../../std/clock.ts'
 import { factsFromJson, factsToJson, type BackupFacts } from './backup-facts.ts'
+import { chunkCount, chunkHashBytes } from './chunks.ts'
 import { fieldsOf, type Fields } from './json-fields.ts'
 import { Malformed } from './malformed.ts'
 import { pagesPerRecord, unmappedPages, type PageMap, type PageRun } from './page-map.ts'
 
 /** Everything needed to lay out the data directory again. */
-export interface Manifest {
+export interface Manifest extends ManifestHead {
+  /** In the order they were written; directories before what is in them. */
+  readonly files: readonly ManifestFile[]
+}
+
+/** What a manifest says of the backup as a whole. */
+export interface ManifestHead {
   readonly facts: BackupFacts
   /** The content of `backup_label`, and of `tablespace_map` where there are tablespaces, from pg_backup_stop(). */
   readonly backupLabel: string
   readonly tablespaceMap: string | null
   readonly tablespaces: readonly Tablespace[]
   readonly origin?: BackupOrigin | undefined
-  /** In the order they were written; directories before what is in them. */
-  readonly files: readonly ManifestFile[]
+  /** The key of {@link PageFile.hashes}; a backup has that of its parent. */
+  readonly chunkKey?: string | undefined
 }
 
 /** Where the files were read, for the next backup to tell what changed. A restore does not need it. */
@@ -48,6 +55,8 @@ export interface PageFile {
   readonly mode: number
   readonly modifiedAt: EpochMs
   readonly identity?: string | undefined
+  /** The hashes of its chunks in base64, for telling whether a file has this content. Backups of old have none. */
+  readonly hashes?: string | undefined
   readonly map: PageMap
 }
 
@@ -60,6 +69,7 @@ export interface WholeFile {
   readonly modifiedAt: EpochMs
   /** In the same incarnation, equal only for the same file that was not written to since. */
   readonly identity?: string | undefined
+  readonly hashes?: string | undefined
   readonly parts: readonly FilePart[]
 }
 
@@ -70,34 +80,41 @@ export interface FilePart {
   readonly count: number
 }
 
-/** The manifest as lines of JSON, each with its line break: one for the head, then one a file. */
-export function* encodeManifest(manifest: Manifest): Generator<string> {
-  const { backupLabel, tablespaceMap, tablespaces, origin } = manifest
-  yield `${JSON.stringify({ facts: factsToJson(manifest.facts), backupLabel, tablespaceMap, tablespaces, origin })}\n`
-  for (const file of manifest.files) yield `${JSON.stringify(fileToJson(file))}\n`
+/** The first line of a manifest, and then one for each file; each with its line break. */
+export function encodeManifestHead(head: ManifestHead): string {
+  const { facts, backupLabel, tablespaceMap, tablespaces, origin, chunkKey } = head
+  return `${JSON.stringify({ facts: factsToJson(facts), backupLabel, tablespaceMap, tablespaces, origin, chunkKey })}\n`
 }
 
-/** Reads the lines back. Throws {@link Malformed} naming the line and the field that is wrong. */
-export function decodeManifest(lines: Iterable<string>): Manifest {
-  let head: Omit<Manifest, 'files'> | undefined
-  const files: ManifestFile[] = []
-  let number = 0
+export function encodeManifestFile(file: ManifestFile): string {
+  return `${JSON.stringify(fileToJson(file))}\n`
+}
+
+/** Reads the first line back. Throws {@link Malformed} naming the field that is wrong. */
+export function decodeManifestHead(line: string | undefined): ManifestHead {
+  if (line === undefined) throw new Malformed('truncated', 'the manifest is empty')
+  return headFromJson(parseJson(line, 1))
+}
+
+/**
+ * Reads the other lines back, one after the other, so that a manifest need not be in memory. Throws {@link Malformed}
+ * naming the line and the field that is wrong; that lines are missing shows at the end.
+ */
+export function* decodeManifestFiles(lines: Iterable<string>, facts: BackupFacts): Generator<ManifestFile> {
+  let count = 0
   for (const line of lines) {
-    number += 1
-    const value = parseJson(line, number)
-    if (head === undefined) head = headFromJson(value)
-    else files.push(fileFromJson(fieldsOf(value, `line ${number}`), head.facts))
+    count += 1
+    const number = count + 1
+    yield fileFromJson(fieldsOf(parseJson(line, number), `line ${number}`), facts)
   }
-  if (head === undefined) throw new Malformed('truncated', 'the manifest is empty')
-  if (files.length !== head.facts.fileCount) {
-    throw new Malformed('truncated', `the manifest lists ${files.length} of ${head.facts.fileCount} files`)
-  }
-  return { ...head, files }
+  if (count === facts.fileCount) return
+  throw new Malformed('truncated', `the manifest lists ${count} of ${facts.fileCount} files`)
 }
 
-function headFromJson(value: unknown): Omit<Manifest, 'files'> {
+function headFromJson(value: unknown): ManifestHead {
   const fields = fieldsOf(value, 'line 1')
   const origin = fields.optionalObject('origin')
+  const chunkKey = fields.optionalText('chunkKey')
   return {
     facts: factsFromJson(fields.object('facts').raw, 'line 1.facts'),
     backupLabel: fields.text('backupLabel'),
@@ -107,6 +124,7 @@ function headFromJson(value: unknown): Omit<Manifest, 'files'> {
       location: entry.text('location'),
     })),
     ...(origin === undefined ? {} : { origin: originOf(origin) }),
+    ...(chunkKey === null ? {} : { chunkKey }),
   }
 }
 
@@ -123,6 +141,7 @@ function fileToJson(file: ManifestFile): Record<string, unknown> {
     mode: file.mode,
     mtime: new Date(file.modifiedAt).toISOString(),
     identity: file.identity,
+    hashes: file.hashes,
   }
   if (file.kind === 'whole') return { ...common, parts: file.parts.map((part) => [part.pack, part.record, part.count]) }
   return { ...common, map: file.map.map((run) => [run.startPage, run.count, run.pack, run.record, run.slot]) }
@@ -135,10 +154,28 @@ function fileFromJson(fields: Fields, facts: BackupFacts): ManifestFile {
   if (kind === 'directory') return { kind, path, mode }
   const sizeBytes = fields.integer('size')
   const identity = fields.optionalText('identity')
-  const common = { path, sizeBytes, mode, modifiedAt: fields.time('mtime'), ...(identity === null ? {} : { identity }) }
+  const hashes = hashesOf(fields, sizeBytes)
+  const common = {
+    path,
+    sizeBytes,
+    mode,
+    modifiedAt: fields.time('mtime'),
+    ...(identity === null ? {} : { identity }),
+    ...(hashes === null ? {} : { hashes }),
+  }
   return kind === 'whole'
     ? { kind, ...common, parts: partsOf(fields, facts) }
     : { kind, ...common, map: mapOf(fields, facts, sizeBytes) }
+}
+
+function hashesOf(fields: Fields, sizeBytes: number): string | null {
+  const hashes = fields.optionalText('hashes')
+  if (hashes === null || hashes.length === base64Length(chunkCount(sizeBytes) * chunkHashBytes)) return hashes
+  throw new Malformed('altered', `${fields.where}.hashes is not of a file of ${sizeBytes} bytes`)
+}
+
+function base64Length(bytes: number): number {
+  return Math.ceil(bytes / 3) * 4
 }
 
 function partsOf(fields: Fields, facts: BackupFacts): FilePart[] {

@@ -44,6 +44,10 @@ export function sandboxSettings(
     log_min_messages: 'warning',
     lc_messages: 'C',
     huge_pages: 'try',
+    // Libraries may run jobs that reach out, and may not be on this machine.
+    shared_preload_libraries: '',
+    session_preload_libraries: '',
+    local_preload_libraries: '',
     max_connections: String(needed.maxConnections),
     max_worker_processes: String(needed.maxWorkerProcesses),
     max_wal_senders: String(needed.maxWalSenders),

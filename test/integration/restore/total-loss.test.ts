@@ -112,7 +112,7 @@ test('tablespaces go where they are told to, and never to their old place', { ti
     isFault(error, restoreFaults['restore-tablespace-unmapped']),
   )
   const elsewhere = join(scene.server.directory, 'slow disk')
-  await runRestore(scene.repository, planned, { ...options, tablespaces: new Map([[oid, elsewhere]]) })
+  await runRestore(scene.repository, planned, { ...options, tablespaces: new Map([[String(oid), elsewhere]]) })
   await using recovered = await recover(scene.repository, planned, {
     installation: scene.server.installation,
     dataDirectory: targetDirectory,

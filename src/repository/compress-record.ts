@@ -1,0 +1,27 @@
+import { constants, zstdCompressSync } from 'node:zlib'
+import type { Codec } from './core/pack-layout.ts'
+
+/** The content of a record as it will be sealed. */
+export interface RecordContent {
+  readonly codec: Codec
+  readonly body: Uint8Array
+  /** Length of the plain content. */
+  readonly rawBytes: number
+}
+
+/** What level 1 gains in time is worth more than what it loses in size: `docs/design/performance.md`. */
+export const defaultCompressionLevel = 1
+
+/** Data that zstd cannot make smaller is stored as it is: that reads faster. */
+export function compressRecord(plain: Uint8Array, level: number = defaultCompressionLevel): RecordContent {
+  const rawBytes = plain.length
+  if (rawBytes === 0) return { codec: 'none', body: plain, rawBytes }
+  const compressed = zstdCompressSync(plain, {
+    // An output buffer that surely holds everything saves zlib from collecting pieces.
+    chunkSize: plain.length + (plain.length >> 7) + 1024,
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+  })
+  return compressed.length < rawBytes
+    ? { codec: 'zstd', body: compressed, rawBytes }
+    : { codec: 'none', body: plain, rawBytes }
+}
