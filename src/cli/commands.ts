@@ -15,6 +15,7 @@ import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { versionCommand } from './commands/version.ts'
 
 /** Every command, in the order in which help shows them. */
@@ -28,6 +29,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   holdCommand,
   expireCommand,
   restoreCommand,
+  verifyCommand,
   dumpCommand,
   dumpsCommand,
   loadCommand,

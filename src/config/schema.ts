@@ -5,6 +5,7 @@ import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
 import { choice, setting, text } from './setting.ts'
 import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
+import { verificationSection } from './verification-section.ts'
 
 /**
  * `holdfast.yaml`. From this one schema come the parser and its errors, `holdfast config …`, the JSON Schema and
@@ -28,6 +29,7 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
+    verification: verificationSection,
     log: z
       .strictObject({
         level: setting(choice(['error', 'warn', 'info', 'debug']).prefault('info'), {

@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import type { EpochMs } from '../std/clock.ts'
+import { Fault } from '../std/fault.ts'
 import type { StoreOptions } from '../store/object-store.ts'
+import { isObjectFault } from './catalogue.ts'
 import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts'
 import { proofObject, proofsPrefix } from './core/object-names.ts'
-import { expiredProofs, parseProofName, proofName, type ProofName } from './core/proof-name.ts'
+import {
+  expiredProofs,
+  lastProven,
+  parseProofName,
+  proofName,
+  type ProofName,
+  type VerificationLevel,
+} from './core/proof-name.ts'
 import { keyTestToJson, proofFromJson, proofToJson, type KeyTestRecord, type VerificationProof } from './core/proof.ts'
 import { assertClusterName, type RepositoryPlace } from './repository.ts'
 import { readStored, storeOnce } from './stored-objects.ts'
@@ -71,4 +80,50 @@ export async function expireProofs(
   const expired = expiredProofs(await listProofs(place, cluster, options), olderThan)
   if (!dryRun) for (const { id } of expired) await place.store.delete(proofObject(cluster, id), options)
   return expired.length
+}
+
+/** What was proven of a repository last, and how it went since. */
+export interface ProofSummary {
+  /** The newest proof of the highest level that was ever proven. */
+  readonly highest: VerificationProof | null
+  /** The newest verification, whatever came of it. */
+  readonly last: VerificationProof | null
+  readonly lastKeyTest: { readonly at: EpochMs; readonly passed: boolean } | null
+  /** When each level was last proven. */
+  readonly provenAt: Readonly<Record<VerificationLevel, EpochMs | null>>
+}
+
+/** A proof that cannot be read counts as none: it proves nothing any more. */
+export async function summarizeProofs(
+  repository: RepositoryPlace,
+  { cluster, place }: { readonly cluster: string; readonly place: string },
+  options: StoreOptions = {},
+): Promise<ProofSummary> {
+  const names = (await listProofs(repository, cluster, options)).filter((name) => name.place === place)
+  const proven = lastProven(names, place)
+  const newest = names.toSorted((a, b) => b.at - a.at)
+  const read = async (name: ProofName | undefined | null): Promise<VerificationProof | null> => {
+    if (name === undefined || name === null) return null
+    try {
+      return await readProof(repository, { cluster, id: name.id }, options)
+    } catch (error) {
+      if (error instanceof Fault && isObjectFault(error)) return null
+      throw error
+    }
+  }
+  const keyTest = newest.find(({ kind }) => kind === 'keys')
+  return {
+    highest: await read(
+      [4, 3, 2, 1, 0].map((level) => proven[level as VerificationLevel]).find((name) => name !== null),
+    ),
+    last: await read(newest.find(({ kind }) => kind === 'verification')),
+    lastKeyTest: keyTest?.kind === 'keys' ? { at: keyTest.at, passed: keyTest.passed } : null,
+    provenAt: {
+      0: proven[0]?.at ?? null,
+      1: proven[1]?.at ?? null,
+      2: proven[2]?.at ?? null,
+      3: proven[3]?.at ?? null,
+      4: proven[4]?.at ?? null,
+    },
+  }
 }

@@ -35,7 +35,8 @@ export interface VerificationProof {
   readonly place: string
   readonly store: string
   readonly backup: string
-  readonly backupStoppedAt: EpochMs
+  /** Null when the commit of the backup cannot be read. */
+  readonly backupStoppedAt: EpochMs | null
   readonly requested: VerificationLevel
   readonly proven: VerificationLevel | null
   readonly outcome: 'passed' | 'doubtful' | 'incomplete' | 'failed'
@@ -45,7 +46,7 @@ export interface VerificationProof {
   readonly version: string
   /** The server that opened the restored copy; null when none did. */
   readonly postgres: string | null
-  readonly timeline: TimelineId
+  readonly timeline: TimelineId | null
   /** Up to where the WAL was read, and replayed where the level is 3 or more; the last commit before that. */
   readonly provenLsn: Lsn | null
   readonly provenTime: EpochMs | null
@@ -65,10 +66,10 @@ export function proofToJson(proof: VerificationProof): Record<string, unknown> {
     format: 1,
     kind: 'verification',
     ...proof,
-    backupStoppedAt: new Date(proof.backupStoppedAt).toISOString(),
+    backupStoppedAt: timeOrNull(proof.backupStoppedAt),
     startedAt: new Date(proof.startedAt).toISOString(),
     provenLsn: proof.provenLsn === null ? null : formatLsn(proof.provenLsn),
-    provenTime: proof.provenTime === null ? null : new Date(proof.provenTime).toISOString(),
+    provenTime: timeOrNull(proof.provenTime),
   }
 }
 
@@ -81,7 +82,7 @@ export function proofFromJson(value: unknown): VerificationProof {
     place: fields.text('place'),
     store: fields.text('store'),
     backup: fields.text('backup'),
-    backupStoppedAt: fields.time('backupStoppedAt'),
+    backupStoppedAt: optionalTime(fields, 'backupStoppedAt'),
     requested: levelOf(fields, 'requested') ?? 0,
     proven: levelOf(fields, 'proven'),
     outcome: fields.choice('outcome', ['passed', 'doubtful', 'incomplete', 'failed']),
@@ -90,9 +91,9 @@ export function proofFromJson(value: unknown): VerificationProof {
     node: fields.text('node'),
     version: fields.text('version'),
     postgres: fields.optionalText('postgres'),
-    timeline: fields.integer('timeline', 1) as TimelineId,
+    timeline: fields.optionalInteger('timeline', 1) as TimelineId | null,
     provenLsn: fields.optionalText('provenLsn') === null ? null : fields.lsn('provenLsn'),
-    provenTime: fields.optionalText('provenTime') === null ? null : fields.time('provenTime'),
+    provenTime: optionalTime(fields, 'provenTime'),
     restorable: fields.optionalText('restorable'),
     checks: fields.objects('checks').map((check) => ({
       level: levelOf(check, 'level') ?? 0,
@@ -111,6 +112,14 @@ export function proofFromJson(value: unknown): VerificationProof {
     })),
     findingCount: fields.integer('findingCount'),
   }
+}
+
+function timeOrNull(time: EpochMs | null): string | null {
+  return time === null ? null : new Date(time).toISOString()
+}
+
+function optionalTime(fields: Fields, name: string): EpochMs | null {
+  return fields.optionalText(name) === null ? null : fields.time(name)
 }
 
 function levelOf(fields: Fields, name: string): VerificationLevel | null {
