@@ -84,6 +84,7 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
   const progress = createProgress(listing, planned, job.onProgress)
   const { packCount, figures } = await copyParts({
     keyring: job.repository.keyring,
+    compressionLevel: job.repository.compressionLevel,
     dataDirectory,
     cluster: job.session.cluster,
     backup: job.session.backup,
@@ -200,7 +201,7 @@ async function copyControlFile(
   const { session, signal } = job
   const bytes = await readControlFileBytes(job.dataDirectory, { clock: job.clock, signal })
   const { mode, mtimeMs } = await stat(join(job.dataDirectory, controlFilePath))
-  const builder = createPackBuilder(job.repository.keyring, session.packObject(number))
+  const builder = createPackBuilder(job.repository.keyring, session.packObject(number), job.repository)
   const record = builder.add({ type: 'file', meta: { path: controlFilePath, offset: 0 }, plain: bytes })
   const pack = await session.putPack(builder.finish(), { signal })
   const file: WholeFile = {

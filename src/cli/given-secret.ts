@@ -6,10 +6,11 @@ import { Secret } from '../std/secret.ts'
 import type { CommandContext } from './command.ts'
 import { cliFaults } from './faults.ts'
 
-/** How an option that names a secret can be given; a secret itself never stands on a command line (law L10). */
-export const secretSources = 'a file, `-` for standard input, or `credential:NAME` for one in $CREDENTIALS_DIRECTORY'
-
-/** The secret that an option names. Throws `config-secret-unusable`, or `cli-usage` where there is nothing to read from. */
+/**
+ * The secret that an option names by a file, `-` for standard input, or `credential:NAME` for a file in the directory that
+ * systemd makes for a service; a secret itself never stands on a command line (law L10). Throws `config-secret-unusable`, or
+ * `cli-usage` where there is nothing to read from.
+ */
 export async function readGivenSecret(
   { environment, workingDirectory }: Pick<CommandContext, 'environment' | 'workingDirectory'>,
   option: string,

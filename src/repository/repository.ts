@@ -29,6 +29,8 @@ export interface Repository {
   readonly createdAt: string
   readonly store: ObjectStore
   readonly keyring: Keyring
+  /** zstd's level for what is stored from now on; undefined: the default one. */
+  readonly compressionLevel?: number | undefined
 }
 
 /** A repository that need not be open: what is known of it without a key. */
@@ -72,11 +74,15 @@ export async function createRepository(
  * Opens a repository. Every object below `keys/` is tried, so that keys and recipients can be added by adding objects.
  * Throws `repository-not-found`, `repository-place-occupied`, `repository-wrong-key`, or `repository-object-damaged`.
  */
-export async function openRepository(store: ObjectStore, options: KeyAccess & StoreOptions): Promise<Repository> {
+export async function openRepository(
+  store: ObjectStore,
+  options: KeyAccess & StoreOptions & Pick<Repository, 'compressionLevel'>,
+): Promise<Repository> {
   if (options.passphrase === undefined && options.privateKey === undefined) throw unprotected('open')
   const { id, createdAt } = await identifyRepository(store, options)
   const keys = await openKeys(store, id, options)
-  return { id, createdAt, store, keyring: { repositoryId: id, current: keys[0], keys } }
+  const { compressionLevel } = options
+  return { id, createdAt, store, keyring: { repositoryId: id, current: keys[0], keys }, compressionLevel }
 }
 
 /** What a repository says of itself, without a key. Throws like {@link openRepository}. */

@@ -16,6 +16,8 @@ import type {
 
 export interface CopyRequest {
   readonly keyring: Keyring
+  /** Of zstd; undefined: the default one. */
+  readonly compressionLevel?: number | undefined
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
@@ -47,6 +49,7 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
   const queue = request.batches.values()
   const data: CopyWorkerData = {
     keyring: request.keyring,
+    compressionLevel: request.compressionLevel,
     dataDirectory: request.dataDirectory,
     cluster: request.cluster,
     backup: request.backup,

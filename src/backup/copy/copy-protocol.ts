@@ -6,6 +6,7 @@ import type { EarlierPages } from '../core/select-pages.ts'
 /** What a copying thread is started with. */
 export interface CopyWorkerData {
   readonly keyring: Keyring
+  readonly compressionLevel: number | undefined
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string

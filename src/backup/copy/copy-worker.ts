@@ -117,7 +117,7 @@ class CopyWorker {
   #openPack(): OpenedPack {
     const number = Atomics.add(new Int32Array(this.#data.packCounter), 0, 1)
     const objectKey = packObject(this.#data.cluster, this.#data.backup, number)
-    return { number, builder: createPackBuilder(this.#data.keyring, objectKey) }
+    return { number, builder: createPackBuilder(this.#data.keyring, objectKey, this.#data) }
   }
 
   /** A pack is full when another record might not fit. */

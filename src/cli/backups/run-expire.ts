@@ -1,6 +1,8 @@
 import type { Config } from '../../config/schema.ts'
 import type { BackupVerdict, CollectionPlan, Removal, RemovalKind } from '../../repository/core/collection.ts'
 import { expireBackups } from '../../repository/expire-backups.ts'
+import { expireProofs } from '../../repository/proofs.ts'
+import type { EpochMs } from '../../std/clock.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
@@ -13,7 +15,11 @@ interface Expiry {
   readonly repository: string
   readonly dryRun: boolean
   readonly plan: CollectionPlan
+  /** How many records of verifications are too old. */
+  readonly proofs: number
 }
+
+const dayMs = 86_400_000
 
 /** Expires what the configuration does not keep, in one repository after the other, and prints what went and why. */
 export async function runExpire(
@@ -37,7 +43,9 @@ export async function runExpire(
         dryRun,
         onProgress: ({ done, total }) => output.progress(`removing ${done + 1} of ${total} objects`),
       })
-      expiries.push({ repository: opened.name, dryRun, plan })
+      const olderThan = (clock.wall() - config.verification.keepDays * dayMs) as EpochMs
+      const proofs = await expireProofs(opened.repository, { cluster: config.cluster, olderThan, dryRun }, { signal })
+      expiries.push({ repository: opened.name, dryRun, plan, proofs })
     } finally {
       output.progress('')
     }
@@ -47,7 +55,7 @@ export async function runExpire(
   return 'ok'
 }
 
-function expiryDocument({ repository, dryRun, plan }: Expiry): object {
+function expiryDocument({ repository, dryRun, plan, proofs }: Expiry): object {
   return {
     repository,
     dryRun,
@@ -66,12 +74,13 @@ function expiryDocument({ repository, dryRun, plan }: Expiry): object {
     }),
     keptPacks: plan.keptPacks,
     keptWal: plan.keptWal,
+    removedProofs: proofs,
     deadSessions: plan.deadSessions,
     liveSessions: plan.liveSessions,
   }
 }
 
-function renderExpiry({ repository, dryRun, plan }: Expiry, now: number): string {
+function renderExpiry({ repository, dryRun, plan, proofs }: Expiry, now: number): string {
   const going = plan.verdicts.filter(({ keep }) => !keep).length
   const [goes, stays] = dryRun ? ['would go', 'would stay'] : ['gone', 'stay']
   const rows = plan.verdicts.map((verdict) => verdictRow(verdict, now, dryRun))
@@ -86,6 +95,7 @@ function renderExpiry({ repository, dryRun, plan }: Expiry, now: number): string
       `  ${formatLsn(startLsn)} to ${formatLsn(endLsn)} of timeline ${timeline}: no backup that stays needs it`,
     )
   }
+  if (proofs > 0) lines.push(`records of verifications: ${proofs} ${goes}`)
   for (const backup of plan.deadSessions) lines.push(`backup ${backup} was begun and never completed: ${goes}`)
   for (const backup of plan.liveSessions) {
     lines.push(`backup ${backup} is being taken, or has died less than three days ago: all WAL stays until it is done`)

@@ -1,7 +1,7 @@
 import type { ProofCheck, ProofFinding } from '../../repository/core/proof.ts'
 import type { VerificationLevel } from '../../repository/core/proof-name.ts'
 import type { Clock } from '../../std/clock.ts'
-import { Fault } from '../../std/fault.ts'
+import type { Fault } from '../../std/fault.ts'
 import type { Check } from './core/judge.ts'
 
 /** What one check saw. */

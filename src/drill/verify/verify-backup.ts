@@ -12,7 +12,7 @@ import { formatLsn } from '../../wal/core/lsn.ts'
 import { checkCatalogue, checkContents, checkPresence } from './check-objects.ts'
 import { checkWal, type WalFacts } from './check-wal.ts'
 import { checkWindow } from './check-window.ts'
-import { judge } from './core/judge.ts'
+import { judge, type Check } from './core/judge.ts'
 import { openExamination, type Examination } from './examination.ts'
 
 export interface VerifyRequest {
@@ -81,10 +81,14 @@ export async function verifyBackup(
     provenTime: wal?.lastCommitAt ?? null,
     restorable:
       outcome === 'failed' ? await restorable(repository, request.cluster, backup, examination, options) : null,
-    checks: examination.checks.map(({ needed: _, ...check }) => check),
+    checks: examination.checks.map(withoutNeed),
     findings: examination.findings.slice(0, mostFindings),
     findingCount: examination.findings.length,
   }
+}
+
+function withoutNeed({ level, name, outcome, text, durationMs }: Check): ProofCheck {
+  return { level, name, outcome, text, durationMs }
 }
 
 async function examine(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { EpochMs } from '../../std/clock.ts'
 import { expiredProofs, lastProven, parseProofName, proofName, type ProofName } from './proof-name.ts'
 
