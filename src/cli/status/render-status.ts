@@ -4,7 +4,12 @@ import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
+<<<<<<< HEAD
 import type { NodeReport, ProofReport, StatusReport } from './core/status-report.ts'
+=======
+import { describeLast, describeNext } from '../schedule/job-text.ts'
+import type { NodeReport, StatusReport } from './core/status-report.ts'
+>>>>>>> main
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
 
@@ -35,6 +40,7 @@ export function renderStatus(report: StatusReport, now: EpochMs, style: Output['
         : []),
     ]),
   ]
+  for (const job of report.jobs) lines.push(field('job', describeJob(job, now)))
   if (report.repositories.length === 0) lines.push(field('backups', 'no repository is configured'))
   return lines.join('\n')
 }
@@ -91,6 +97,14 @@ function describeRepository(repository: StatusReport['repositories'][number], no
         ? 'no archiver'
         : `WAL ${archiver.state}, oldest not stored ${describeElapsed(archiver.tailAgeMs)}${behind}`
   return `${repository.name}: ${age} · ${tail}`
+}
+
+function describeJob(job: StatusReport['jobs'][number], now: EpochMs): string {
+  const { name, schedule, followsBackup, last } = job
+  const next = describeNext(job, now)
+  const when = next !== '' ? `next ${next}` : schedule === null && followsBackup ? 'after each backup' : 'off'
+  const took = last === null ? '' : ` in ${describeElapsed(last.durationMs)}`
+  return `${name}: ${job.running !== null || job.retry !== null ? next : when} · last ${describeLast(job, now)}${took}`
 }
 
 function field(name: string, text: string): string {

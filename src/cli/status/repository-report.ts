@@ -55,8 +55,15 @@ async function reportRepository(
     readable: true,
     backups: backups.length,
     damaged: damaged.map(({ backup }) => backup),
+<<<<<<< HEAD
     last: last === undefined ? null : { id: last.backup, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
     proofs: proofReport(proofs),
+=======
+    last:
+      last === undefined
+        ? null
+        : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
+>>>>>>> main
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
   }
 }
