@@ -30,11 +30,8 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
-<<<<<<< HEAD
     verification: verificationSection,
-=======
     schedules: schedulesSection,
->>>>>>> main
     log: z
       .strictObject({
         level: setting(choice(['error', 'warn', 'info', 'debug']).prefault('info'), {

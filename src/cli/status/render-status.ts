@@ -4,12 +4,8 @@ import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
-<<<<<<< HEAD
-import type { NodeReport, ProofReport, StatusReport } from './core/status-report.ts'
-=======
 import { describeLast, describeNext } from '../schedule/job-text.ts'
-import type { NodeReport, StatusReport } from './core/status-report.ts'
->>>>>>> main
+import type { NodeReport, ProofReport, StatusReport } from './core/status-report.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
 

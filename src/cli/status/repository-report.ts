@@ -55,15 +55,11 @@ async function reportRepository(
     readable: true,
     backups: backups.length,
     damaged: damaged.map(({ backup }) => backup),
-<<<<<<< HEAD
-    last: last === undefined ? null : { id: last.backup, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
-    proofs: proofReport(proofs),
-=======
     last:
       last === undefined
         ? null
         : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
->>>>>>> main
+    proofs: proofReport(proofs),
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
   }
 }

@@ -100,20 +100,17 @@ const healthy: StatusFacts = {
       readable: true,
       backups: 2,
       damaged: [],
-<<<<<<< HEAD
-      last: { id: 'b2', stoppedAt: (now - 3_600_000) as EpochMs, dataBytes: 1024 },
       proofs: {
         lastProven: { level: 2, at: now, backup: 'b2', provenTime: null },
         provenAt: { 0: now, 1: now, 2: now, 3: null, 4: null },
         lastVerification: { at: now, backup: 'b2', outcome: 'passed', requested: 2, proven: 2 },
         lastKeyTest: { at: now, passed: true },
-=======
+      },
       last: {
         id: 'b2',
         startedAt: (now - 70_000) as EpochMs,
         stoppedAt: (now - 3_600_000) as EpochMs,
         dataBytes: 1024,
->>>>>>> main
       },
       archivedTo: lsn(990),
     },

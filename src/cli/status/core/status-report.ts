@@ -68,17 +68,13 @@ export type RepositoryReport =
       readonly readable: true
       readonly backups: number
       readonly damaged: readonly string[]
-<<<<<<< HEAD
-      readonly last: { readonly id: string; readonly stoppedAt: EpochMs; readonly dataBytes: number } | null
-      readonly proofs: ProofReport
-=======
       readonly last: {
         readonly id: string
         readonly startedAt: EpochMs
         readonly stoppedAt: EpochMs
         readonly dataBytes: number
       } | null
->>>>>>> main
+      readonly proofs: ProofReport
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
     }
