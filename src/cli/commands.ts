@@ -18,6 +18,7 @@ import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { versionCommand } from './commands/version.ts'
+import { walCommands } from './commands/wal.ts'
 
 /** Every command, in the order in which help shows them. */
 export const commands: readonly (Command | CommandGroup)[] = [
@@ -36,6 +37,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   dumpsCommand,
   loadCommand,
   keysCommands,
+  walCommands,
   checkCommand,
   configCommands,
   versionCommand,
