@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import type { PackReference } from '../repository/core/backup-facts.ts'
 import type { PageFile, WholeFile } from '../repository/core/manifest.ts'
 import type { BackupSession } from '../repository/backup-session.ts'
+import { newChunkKey } from '../repository/chunk-hash.ts'
 import { createPackBuilder } from '../repository/pack-builder.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock, EpochMs } from '../std/clock.ts'
@@ -51,6 +52,8 @@ export interface CopiedDirectory {
   readonly packs: readonly PackReference[]
   /** What was taken from the data directory, because the parent does not have it. */
   readonly changedBytes: number
+  /** The key of the files' hashes. */
+  readonly chunkKey: string
   readonly suspects: readonly SuspectPage[]
   /** Pages that were fine when they were read again. */
   readonly healedPages: number
@@ -77,12 +80,14 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
   const planned = listing.files.map((file) => planFile(file, job.server, share))
   const parts: CopiedPart[][] = planned.map(() => [])
   const packs: PackReference[] = []
+  const chunkKey = job.parent?.manifest.chunkKey ?? newChunkKey()
   const progress = createProgress(listing, planned, job.onProgress)
   const { packCount, figures } = await copyParts({
     keyring: job.repository.keyring,
     dataDirectory,
     cluster: job.session.cluster,
     backup: job.session.backup,
+    chunkKey,
     batches: batchesOf(listing, planned),
     workers: job.workers,
     store: async (pack, storeSignal) => {
@@ -101,6 +106,7 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
     listing,
     files: [...entries.values(), control.file],
     packs: [...packs, control.pack, ...shared.references],
+    chunkKey,
     changedBytes: control.file.sizeBytes + sum(parts.flat(), copiedBytes),
     suspects: suspectsOf(entries, planned, parts),
     healedPages: sum(parts.flat(), ({ outcome }) => (outcome.kind === 'read' ? outcome.healed : 0)),
@@ -167,6 +173,7 @@ async function assemble(
       wantedBytes: part.wantedBytes,
       lengthBytes: part.outcome.kind === 'read' ? part.outcome.lengthBytes : undefined,
       records: part.records,
+      hashes: part.hashes,
     }))
     const identity = settled(file.changedMs) ? file.identity : undefined
     const parentMap = sharing.kind === 'pages' ? sharing.file.map : undefined

@@ -33,6 +33,7 @@ const backup: CopiedBackup = {
     },
     files: [early, late, file('global/pg_control')],
     packs: [],
+    chunkKey: '',
     changedBytes: 0,
     suspects: [
       { file: early, page: 0, blockKey: 'torn' },

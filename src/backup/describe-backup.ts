@@ -62,6 +62,7 @@ export function describeBackup(
     tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
     tablespaces,
     origin,
+    chunkKey: copied.chunkKey,
     files,
   }
   return { content, tornPages: suspects.length - damaged.length }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Keyring } from '../../repository/keyring.ts'
+import { newChunkKey } from '../../repository/chunk-hash.ts'
 import { openPack } from '../../repository/pack-reader.ts'
 import { backupFaults } from '../faults.ts'
 import { copyParts, type CopyRequest } from './copy-parts.ts'
@@ -30,6 +31,7 @@ function requestFor(dataDirectory: string, batches: PartToCopy[][], over: Partia
     dataDirectory,
     cluster: 'main',
     backup: '20261122T133000Z-00000000',
+    chunkKey: newChunkKey(),
     batches,
     workers: 1,
     store: async () => {},

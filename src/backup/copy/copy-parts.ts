@@ -19,6 +19,8 @@ export interface CopyRequest {
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
+  /** For the hashes of what is copied. */
+  readonly chunkKey: string
   readonly batches: readonly (readonly PartToCopy[])[]
   /** How many threads copy. */
   readonly workers: number
@@ -48,6 +50,7 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
     dataDirectory: request.dataDirectory,
     cluster: request.cluster,
     backup: request.backup,
+    chunkKey: request.chunkKey,
     packCounter,
   }
   const threadCount = Math.max(1, Math.min(request.workers, request.batches.length))

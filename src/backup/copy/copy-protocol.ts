@@ -10,6 +10,8 @@ export interface CopyWorkerData {
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
+  /** For the hashes of what is copied. */
+  readonly chunkKey: string
   /** One 32-bit number shared by all threads: how many packs were begun. */
   readonly packCounter: SharedArrayBuffer
   /** How big packs become, about. */
@@ -75,6 +77,8 @@ export interface CopiedPart {
   readonly wantedBytes: number
   readonly outcome: PartOutcome
   readonly records: readonly RecordPlace[]
+  /** Of all 256 KiB chunks of the part as it was read, one behind the other. */
+  readonly hashes: Uint8Array
 }
 
 export interface RecordPlace {

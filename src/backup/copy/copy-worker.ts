@@ -4,6 +4,7 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { receiveUntilEnded } from '../../std/end-thread.ts'
 import { packObject } from '../../repository/core/object-names.ts'
 import type { RecordDescription } from '../../repository/core/record.ts'
+import { createChunkHasher } from '../../repository/chunk-hash.ts'
 import { createPackBuilder, type PackBuilder } from '../../repository/pack-builder.ts'
 import { createChecksumKernel } from '../page/checksum-kernel.ts'
 import { pageBytes } from '../page/checksum-page.ts'
@@ -41,6 +42,7 @@ class CopyWorker {
   readonly #port: MessagePort
   readonly #kernel = createChecksumKernel(recordPages)
   readonly #changed = new ChangedPages()
+  readonly #hash: ReturnType<typeof createChunkHasher>
   readonly #rereading = { wait: () => delay(rereadAfterMs), waitsLeft: maxRereadWaits }
   readonly #figures: { -readonly [Name in keyof CopyFigures]: number } = { readMs: 0, packMs: 0, waitMs: 0 }
   #pack: OpenedPack | undefined
@@ -52,6 +54,7 @@ class CopyWorker {
 
   constructor(data: CopyWorkerData, port: MessagePort) {
     this.#data = data
+    this.#hash = createChunkHasher(data.chunkKey)
     this.#port = port
     this.#freeMemory = Array.from({ length: packsAtOnce }, () => new ArrayBuffer(data.packBytes + slackBytes))
   }
@@ -98,9 +101,11 @@ class CopyWorker {
     const packMsBefore = this.#figures.packMs
     const waitMsBefore = this.#figures.waitMs
     const records: RecordPlace[] = []
+    const hashes: Uint8Array[] = []
     let offset = part.offset
     const fullPath = join(this.#data.dataDirectory, part.path)
     const outcome = await readPart({ ...part, fullPath }, this.#kernel, this.#rereading, async (bytes, selected) => {
+      hashes.push(this.#hash(bytes))
       if (selected === undefined) {
         records.push(await this.#add(describeAll(part, offset, bytes)))
         this.#flushWhenFull()
@@ -114,7 +119,8 @@ class CopyWorker {
     await this.#addChanged(part, records)
     const elsewhere = this.#figures.packMs - packMsBefore + this.#figures.waitMs - waitMsBefore
     this.#figures.readMs += performance.now() - started - elsewhere
-    return { file: part.file, offset: part.offset, wantedBytes: part.lengthBytes, outcome, records }
+    const { file, lengthBytes: wantedBytes } = part
+    return { file, offset: part.offset, wantedBytes, outcome, records, hashes: Buffer.concat(hashes) }
   }
 
   async #addChanged(part: PartToCopy, records: RecordPlace[]): Promise<void> {

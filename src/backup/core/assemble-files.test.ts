@@ -21,6 +21,8 @@ function part(
     wantedBytes: wanted * page,
     lengthBytes: got === undefined ? undefined : got * page,
     records,
+    // The hash of a chunk is here 16 times the number of its pack.
+    hashes: new Uint8Array(records.length * 16).fill(pack),
   }
 }
 
@@ -34,6 +36,7 @@ test('parts in any order make one map', () => {
     sizeBytes: 74 * page,
     mode: 0o600,
     modifiedAt: 1,
+    hashes: Buffer.concat([Buffer.alloc(32, 3), Buffer.alloc(16, 7)]).toString('base64'),
     map: [
       { startPage: 0, count: 64, pack: 3, record: 5, slot: 0 },
       { startPage: 64, count: 10, pack: 7, record: 0, slot: 0 },
@@ -56,7 +59,7 @@ test('a file that went away between two parts ends there; one that was gone at o
 
 test('a file that is empty is there', () => {
   assert.equal(assemble('page', part(0, 0, 0, 0))?.sizeBytes, 0)
-  assert.deepEqual(assemble('page', part(0, 5, 0, 0)), { kind: 'pages', ...rest(0), map: [] })
+  assert.deepEqual(assemble('page', part(0, 5, 0, 0)), { kind: 'pages', ...rest(0), hashes: '', map: [] })
 })
 
 function rest(sizeBytes: number) {
@@ -67,6 +70,7 @@ test('a whole file is its records in order, joined where they follow each other'
   assert.deepEqual(assemble('whole', part(64, 40, 40, 4), part(0, 64, 64, 3, 9)), {
     kind: 'whole',
     ...rest(104 * page),
+    hashes: Buffer.concat([Buffer.alloc(32, 3), Buffer.alloc(32, 4)]).toString('base64'),
     parts: [
       { pack: 3, record: 9, count: 2 },
       { pack: 4, record: 0, count: 2 },
@@ -81,7 +85,9 @@ test('pages that were not copied are the parent’s, under the number that its p
   ]
   const changed = { pack: 0, record: 4, pages: [3, 4, ...Array.from({ length: 12 }, (_, index) => 60 + index)] }
   const asked: number[] = []
-  const parts = [{ offset: 0, wantedBytes: 72 * page, lengthBytes: 72 * page, records: [changed] }]
+  const parts = [
+    { offset: 0, wantedBytes: 72 * page, lengthBytes: 72 * page, records: [changed], hashes: new Uint8Array() },
+  ]
   const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => {
     asked.push(pack)
     return pack + 100
@@ -99,7 +105,7 @@ test('pages that were not copied are the parent’s, under the number that its p
 
 test('a file that became shorter while it was read has none of the parent’s pages beyond its end', () => {
   const parentMap = [{ startPage: 0, count: 64, pack: 1, record: 0, slot: 0 }]
-  const parts = [{ offset: 0, wantedBytes: 64 * page, lengthBytes: 40 * page, records: [] }]
+  const parts = [{ offset: 0, wantedBytes: 64 * page, lengthBytes: 40 * page, records: [], hashes: new Uint8Array() }]
   const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => pack)
   assert.ok(found?.kind === 'pages')
   assert.equal(found.sizeBytes, 40 * page)

@@ -33,6 +33,8 @@ export interface AssembledPart {
   readonly lengthBytes: number | undefined
   /** Record n holds the n-th 256 KiB of the part, or the pages of the file that it names, slot by slot. */
   readonly records: readonly AssembledRecord[]
+  /** Of its 256 KiB chunks. */
+  readonly hashes: Uint8Array
 }
 
 interface AssembledRecord {
@@ -60,7 +62,9 @@ export function assembleFile(
   const sizeBytes = last === undefined ? file.sizeBytes : last.offset + (last.lengthBytes ?? 0)
   const { path, mode, identity } = file
   const times = { modifiedAt: Math.trunc(file.modifiedMs) as EpochMs, ...(identity === undefined ? {} : { identity }) }
-  const common = { path, sizeBytes, mode, ...times }
+  // Of what was taken over it is known that it was like that at some moment of this backup, not at which.
+  const hashes = file.takenMap === undefined ? { hashes: joinHashes(kept) } : {}
+  const common = { path, sizeBytes, mode, ...times, ...hashes }
   if (file.kind === 'whole') {
     return { kind: 'whole', ...common, parts: joinRecords(kept.flatMap((part) => part.records)) }
   }
@@ -95,6 +99,11 @@ function runsOf(part: AssembledPart): PageRun[] {
       slot: 0,
     }
   })
+}
+
+/** Parts begin where chunks do. */
+function joinHashes(parts: readonly AssembledPart[]): string {
+  return btoa(parts.flatMap(({ hashes }) => Array.from(hashes, (byte) => String.fromCharCode(byte))).join(''))
 }
 
 function joinRecords(records: readonly AssembledRecord[]): FilePart[] {

@@ -94,7 +94,7 @@ function takeBackup(server: Server, parent: Taken | undefined, packs: Packs, num
       own.push(chosen.map((page) => pages[page] ?? assert.fail()))
       records.push({ pack: 0, record, ...(wanted === undefined ? {} : { pages: chosen }) })
     }
-    const part = { offset: 0, wantedBytes: bytes.length, lengthBytes: bytes.length, records }
+    const part = { offset: 0, wantedBytes: bytes.length, lengthBytes: bytes.length, records, hashes: new Uint8Array() }
     const parentMap = sharing.kind === 'pages' ? sharing.file.map : undefined
     const identity = settled ? now.identity : undefined
     const found = { path, kind: 'page', mode: 0o600, modifiedMs: 0, identity, parentMap, parts: [part] } as const

@@ -45,6 +45,7 @@ const manifest: Manifest = {
   backupLabel: 'START WAL LOCATION: …\n',
   tablespaceMap: '16390 /mnt/fast\n',
   tablespaces: [{ oid: 16390, location: '/mnt/fast' }],
+  chunkKey: 'AAEC',
   files: [
     { kind: 'directory', path: 'base', mode: 0o700 },
     {
@@ -53,6 +54,7 @@ const manifest: Manifest = {
       sizeBytes: 8192,
       mode: 0o600,
       modifiedAt: at,
+      hashes: 'AAECAwQFBgcICQoLDA0ODw==',
       map: [{ startPage: 0, count: 1, pack: 1, record: 5, slot: 31 }],
     },
     {
@@ -108,6 +110,7 @@ test('what is wrong is named by line and field', () => {
     [(line) => set(line[2], ['map', '0', '2'], 2), /line 3 refers to pack 2 of 2/],
     [(line) => set(line[2], ['map', '0', '4'], 32), /line 3\.map has an impossible run/],
     [(line) => set(line[2], ['map', '0'], [0, 1, 1, 5]), /line 3\.map\[0\] must be 5 numbers/],
+    [(line) => set(line[2], ['hashes'], 'AAEC'), /line 3\.hashes is not of a file of 8192 bytes/],
     [(line) => set(line[2], ['size'], 8000), /line 3\.map does not cover exactly the 8000 bytes/],
     [(line) => set(line[3], ['size'], -1), /line 4\.size must be a whole number/],
     [(line) => set(line[3], ['parts'], 'all'), /line 4\.parts must be a list/],

@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../std/clock.ts'
 import { factsFromJson, factsToJson, type BackupFacts } from './backup-facts.ts'
+import { chunkCount, chunkHashBytes } from './chunks.ts'
 import { fieldsOf, type Fields } from './json-fields.ts'
 import { Malformed } from './malformed.ts'
 import { pagesPerRecord, unmappedPages, type PageMap, type PageRun } from './page-map.ts'
@@ -18,6 +19,8 @@ export interface ManifestHead {
   readonly tablespaceMap: string | null
   readonly tablespaces: readonly Tablespace[]
   readonly origin?: BackupOrigin | undefined
+  /** The key of {@link PageFile.hashes}; a backup has that of its parent. */
+  readonly chunkKey?: string | undefined
 }
 
 /** Where the files were read, for the next backup to tell what changed. A restore does not need it. */
@@ -54,6 +57,8 @@ export interface PageFile {
   readonly mode: number
   readonly modifiedAt: EpochMs
   readonly identity?: string | undefined
+  /** The hashes of its chunks in base64, for telling whether a file has this content. Backups of old have none. */
+  readonly hashes?: string | undefined
   readonly map: PageMap
 }
 
@@ -66,6 +71,7 @@ export interface WholeFile {
   readonly modifiedAt: EpochMs
   /** In the same incarnation, equal only for the same file that was not written to since. */
   readonly identity?: string | undefined
+  readonly hashes?: string | undefined
   readonly parts: readonly FilePart[]
 }
 
@@ -78,8 +84,8 @@ export interface FilePart {
 
 /** The first line of a manifest, and then one for each file; each with its line break. */
 export function encodeManifestHead(head: ManifestHead): string {
-  const { backupLabel, tablespaceMap, tablespaces, origin } = head
-  return `${JSON.stringify({ facts: factsToJson(head.facts), backupLabel, tablespaceMap, tablespaces, origin })}\n`
+  const { facts, backupLabel, tablespaceMap, tablespaces, origin, chunkKey } = head
+  return `${JSON.stringify({ facts: factsToJson(facts), backupLabel, tablespaceMap, tablespaces, origin, chunkKey })}\n`
 }
 
 export function encodeManifestFile(file: ManifestFile): string {
@@ -110,6 +116,7 @@ export function* decodeManifestFiles(lines: Iterable<string>, facts: BackupFacts
 function headFromJson(value: unknown): ManifestHead {
   const fields = fieldsOf(value, 'line 1')
   const origin = fields.optionalObject('origin')
+  const chunkKey = fields.optionalText('chunkKey')
   return {
     facts: factsFromJson(fields.object('facts').raw, 'line 1.facts'),
     backupLabel: fields.text('backupLabel'),
@@ -119,6 +126,7 @@ function headFromJson(value: unknown): ManifestHead {
       location: entry.text('location'),
     })),
     ...(origin === undefined ? {} : { origin: originOf(origin) }),
+    ...(chunkKey === null ? {} : { chunkKey }),
   }
 }
 
@@ -137,6 +145,7 @@ function fileToJson(file: ManifestFile): Record<string, unknown> {
     mode: file.mode,
     mtime: new Date(file.modifiedAt).toISOString(),
     identity: file.identity,
+    hashes: file.hashes,
   }
   if (file.kind === 'whole') return { ...common, parts: file.parts.map((part) => [part.pack, part.record, part.count]) }
   return { ...common, map: file.map.map((run) => [run.startPage, run.count, run.pack, run.record, run.slot]) }
@@ -149,10 +158,28 @@ function fileFromJson(fields: Fields, facts: BackupFacts): ManifestFile {
   if (kind === 'directory') return { kind, path, mode }
   const sizeBytes = fields.integer('size')
   const identity = fields.optionalText('identity')
-  const common = { path, sizeBytes, mode, modifiedAt: fields.time('mtime'), ...(identity === null ? {} : { identity }) }
+  const hashes = hashesOf(fields, sizeBytes)
+  const common = {
+    path,
+    sizeBytes,
+    mode,
+    modifiedAt: fields.time('mtime'),
+    ...(identity === null ? {} : { identity }),
+    ...(hashes === null ? {} : { hashes }),
+  }
   return kind === 'whole'
     ? { kind, ...common, parts: partsOf(fields, facts) }
     : { kind, ...common, map: mapOf(fields, facts, sizeBytes) }
+}
+
+function hashesOf(fields: Fields, sizeBytes: number): string | null {
+  const hashes = fields.optionalText('hashes')
+  if (hashes === null || hashes.length === base64Length(chunkCount(sizeBytes) * chunkHashBytes)) return hashes
+  throw new Malformed('altered', `${fields.where}.hashes is not of a file of ${sizeBytes} bytes`)
+}
+
+function base64Length(bytes: number): number {
+  return Math.ceil(bytes / 3) * 4
 }
 
 function partsOf(fields: Fields, facts: BackupFacts): FilePart[] {
