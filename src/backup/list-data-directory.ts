@@ -79,7 +79,9 @@ const statsAtOnce = 256
 
 async function* walk(context: Walk, directory: string): AsyncGenerator<ListedEntry, undefined> {
   const names = (await unlessGone(readdir(join(context.dataDirectory, directory)))) ?? []
-  const paths = names.toSorted((a, b) => (a < b ? -1 : 1)).map((name) => (directory === '' ? name : `${directory}/${name}`))
+  const paths = names
+    .toSorted((a, b) => (a < b ? -1 : 1))
+    .map((name) => (directory === '' ? name : `${directory}/${name}`))
   const keep = unloggedFilter(paths)
   for (const path of paths) {
     await takeTurn(context)
@@ -119,7 +121,11 @@ function statOf({ dataDirectory }: Walk, path: string): BigIntStats | undefined 
   }
 }
 
-async function* visitDirectory(context: Walk, path: string, stats: BigIntStats): AsyncGenerator<ListedEntry, undefined> {
+async function* visitDirectory(
+  context: Walk,
+  path: string,
+  stats: BigIntStats,
+): AsyncGenerator<ListedEntry, undefined> {
   const rule = directoryRule(path)
   if (rule === 'exclude' || isForeign(context, path)) return undefined
   // Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note.

@@ -22,7 +22,7 @@ import type {
 
 /**
  * A copying thread: reads parts of files, verifies their pages, and seals them into packs, which it hands to the main
- * thread. While one pack is stored it makes the next, in the two pieces of memory that it has for its life: so a slow
+ * thread. While one pack is stored it makes the next, in the two pieces of memory that it has for its life; so a slow
  * store slows it down.
  */
 const rereadAfterMs = 100

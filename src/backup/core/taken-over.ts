@@ -1,5 +1,5 @@
 import type { FilePart } from '../../repository/core/manifest.ts'
-import { buildPageMap, type PageMap, type PageRun } from '../../repository/core/page-map.ts'
+import { buildPageMap, clipPageMap, type PageMap, type PageRun } from '../../repository/core/page-map.ts'
 
 /** What one pack of a backup that did not come to its end has, and the data directory still has just like that. */
 export interface TakenPack {
@@ -16,15 +16,6 @@ export interface TakenPiece {
   readonly record: number
 }
 
-/** What is taken over of one file, in pack numbers of who takes it over. */
-export interface TakenFile {
-  /** Some of its pages. */
-  readonly map: PageMap
-  /** All of it, when it is as long as `wholeBytes` says; else there is nothing to be taken over of a whole file. */
-  readonly parts: readonly FilePart[]
-  readonly wholeBytes: number
-}
-
 const rowLength = 4
 
 /** Collects what is taken over, and gives it away file by file. */
@@ -38,21 +29,28 @@ export class TakenOver {
     for (const piece of taken.pieces) push(this.#pieces, piece.path, { ...piece, pack })
   }
 
-  /** Undefined when nothing is taken over. May be asked once for a file. */
-  take(path: string, numberOf: (pack: string) => number): TakenFile | undefined {
-    const pages = this.#pages.get(path)
-    const pieces = this.#pieces.get(path)
+  /** Pages of a file that is taken page by page; may be asked once. `numberOf` is asked for the packs that are used. */
+  takePages(path: string, pageCount: number, numberOf: (pack: string) => number): PageMap {
+    const pages = this.#pages.get(path) ?? []
     this.#pages.delete(path)
+    return mapOf(pages, pageCount, numberOf)
+  }
+
+  /** All of a file that is stored whole, or undefined; may be asked once. */
+  takeWhole(path: string, sizeBytes: number, numberOf: (pack: string) => number): readonly FilePart[] | undefined {
+    const pieces = this.#pieces.get(path)
     this.#pieces.delete(path)
-    if (pages === undefined && pieces === undefined) return undefined
-    const { parts, wholeBytes } = joinPieces(pieces ?? [], numberOf)
-    return { map: mapOf(pages ?? [], numberOf), parts, wholeBytes }
+    const kept = inOrder(pieces ?? [])
+    const end = kept.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+    if (kept.length === 0 || end !== sizeBytes) return undefined
+    return kept.map(({ pack, record }) => ({ pack: numberOf(pack), record, count: 1 }))
   }
 }
 
 /** Several backups that died may have the same page: any of them is as good. */
 function mapOf(
   all: readonly { readonly pack: string; readonly rows: readonly number[] }[],
+  pageCount: number,
   numberOf: (pack: string) => number,
 ): PageMap {
   const runs: (PageRun & { readonly key: string })[] = []
@@ -65,25 +63,23 @@ function mapOf(
   let end = 0
   const kept: PageRun[] = []
   for (const { key, ...run } of runs.toSorted((a, b) => a.startPage - b.startPage)) {
-    if (run.startPage < end) continue
+    if (run.startPage < end || run.startPage >= pageCount) continue
     end = run.startPage + run.count
     kept.push({ ...run, pack: numberOf(key) })
   }
-  return buildPageMap(kept)
+  return clipPageMap(buildPageMap(kept), pageCount)
 }
 
-function joinPieces(
-  pieces: readonly (TakenPiece & { readonly pack: string })[],
-  numberOf: (pack: string) => number,
-): { readonly parts: readonly FilePart[]; readonly wholeBytes: number } {
-  const parts: FilePart[] = []
+/** Pieces that follow each other from the beginning of the file. */
+function inOrder<Piece extends TakenPiece>(pieces: readonly Piece[]): readonly Piece[] {
   let end = 0
-  for (const { offset, lengthBytes, pack, record } of pieces.toSorted((a, b) => a.offset - b.offset)) {
-    if (offset !== end || lengthBytes === 0) continue
-    end += lengthBytes
-    parts.push({ pack: numberOf(pack), record, count: 1 })
-  }
-  return { parts, wholeBytes: end }
+  return pieces
+    .toSorted((a, b) => a.offset - b.offset)
+    .filter(({ offset, lengthBytes }) => {
+      if (offset !== end || lengthBytes === 0) return false
+      end += lengthBytes
+      return true
+    })
 }
 
 function push<Value>(map: Map<string, Value[]>, key: string, value: Value): void {
