@@ -6,6 +6,12 @@ const packages: readonly (readonly [string, string])[] = [
   ['postgresql-15', '/usr/lib/postgresql/15/bin/postgres'],
   ['gnupg', '/usr/bin/gpg'],
   ['openssl', '/usr/bin/openssl'],
+  // S3 as it should be: Ceph's gateway with a monitor and an OSD in memory.
+  ['ceph-mon', '/usr/bin/ceph-mon'],
+  ['ceph-osd', '/usr/bin/ceph-osd'],
+  ['ceph-common', '/usr/bin/ceph'],
+  ['ceph-base', '/usr/bin/monmaptool'],
+  ['radosgw', '/usr/bin/radosgw'],
 ]
 
 /**

@@ -12,8 +12,16 @@ export interface ArchiverReport {
   readonly receivedLsn: string | null
   readonly durableLsn: string | null
   readonly tailAgeMs: number
-  readonly gaps: readonly { readonly timeline: number; readonly startLsn: string; readonly endLsn: string }[]
+  /** WAL lost to the repository behind which there is no backup yet; `id` is that of its record. */
+  readonly gaps: readonly ReportedGap[]
   readonly error: { readonly code: string | null; readonly message: string; readonly hint: string | null } | null
+}
+
+export interface ReportedGap {
+  readonly id: string
+  readonly timeline: number
+  readonly startLsn: string
+  readonly endLsn: string
 }
 
 /**
@@ -63,7 +71,8 @@ export function reportOf(status: ArchiverStatus): ArchiverReport {
     receivedLsn: textOf(status.receivedLsn),
     durableLsn: textOf(status.durableLsn),
     tailAgeMs: Math.round(status.tailAgeMs),
-    gaps: status.gaps.map(({ timeline, startLsn, endLsn }) => ({
+    gaps: status.gaps.map(({ id, timeline, startLsn, endLsn }) => ({
+      id,
       timeline,
       startLsn: formatLsn(startLsn),
       endLsn: formatLsn(endLsn),

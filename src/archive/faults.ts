@@ -18,4 +18,9 @@ export const archiveFaults = defineFaults({
     meaning: 'A timeline history file of the server cannot be read.',
     hint: 'Compare the named history file in pg_wal with that of the other nodes.',
   },
+  'archive-donor-silent': {
+    exitClass: 'busy',
+    meaning: 'The server has lost WAL that the repository lacks, and a member that may still have it does not answer.',
+    hint: 'Bring the named member back: it is asked again for a while, then the WAL is recorded as lost.',
+  },
 })

@@ -11,23 +11,20 @@ import { readSegmentBestEffort } from '../repository/wal-segment-best-effort.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import { formatLsn } from '../wal/core/lsn.ts'
 import type { Lsn } from '../wal/core/lsn.ts'
-import {
-  firstTimelineHistory,
-  formatTimelineHistory,
-  parseTimelineHistory,
-  timelineAt,
-  timelinePath,
-} from '../wal/core/timeline-history.ts'
-import type { TimelineHistory } from '../wal/core/timeline-history.ts'
+import { firstTimelineHistory, formatTimelineHistory, timelineAt, timelinePath } from '../wal/core/timeline-history.ts'
+import type { TimelineHistory, TimelineStretch } from '../wal/core/timeline-history.ts'
 import { pointAt, resumePoint } from './core/resume-point.ts'
 import type { ResumePoint } from './core/resume-point.ts'
 import { archiveFaults } from './faults.ts'
+import { parseHistory, readHistory } from './server-history.ts'
 
 export interface Location {
   readonly point: ResumePoint
   readonly segmentBytes: number
   readonly serverLsn: Lsn
   readonly systemIdentifier: bigint
+  /** The way to the server's timeline. */
+  readonly path: readonly TimelineStretch[]
   /** What the repository already has of the point's segment. */
   readonly stored: { readonly bytes: Uint8Array; readonly parts: readonly TailName[] }
 }
@@ -56,9 +53,10 @@ export async function locate(connection: ReplicationConnection, options: LocateO
   const inventory = await walInventory(repository, cluster, { signal })
   const history = await storeHistories(connection, identity, inventory, options)
   await removeSuperseded(inventory, segmentBytes, options)
+  const path = timelinePath(history)
   const slotLsn = await ensureSlot(connection, options.slot)
   const point =
-    resumePoint(inventory, timelinePath(history), segmentBytes) ??
+    resumePoint(inventory, path, segmentBytes) ??
     startOfSegment(pointAt(timelineAt(history, slotLsn), slotLsn, segmentBytes))
   if (point.timeline === identity.timeline && point.durableLsn > identity.flushLsn) throw serverBehind(point, identity)
   return {
@@ -66,6 +64,7 @@ export async function locate(connection: ReplicationConnection, options: LocateO
     segmentBytes,
     serverLsn: identity.flushLsn,
     systemIdentifier: identity.systemIdentifier,
+    path,
     stored: await storedBeginning(inventory, point, segmentBytes, options),
   }
 }
@@ -111,21 +110,6 @@ async function storeHistories(
   }
   await putHistory(repository, { cluster, timeline: identity.timeline, bytes: content }, { signal })
   return history
-}
-
-async function readHistory(connection: ReplicationConnection, identity: SystemIdentity): Promise<TimelineHistory> {
-  if (identity.timeline === 1) return firstTimelineHistory()
-  return parseHistory(identity, (await connection.timelineHistory(identity.timeline)).content)
-}
-
-function parseHistory({ timeline }: SystemIdentity, content: Uint8Array): TimelineHistory {
-  const parsed = parseTimelineHistory(timeline, Buffer.from(content).toString('utf8'))
-  if ('history' in parsed) return parsed.history
-  throw new Fault(
-    archiveFaults['archive-history-unusable'],
-    `Cannot archive timeline ${timeline}: the server's history file of it is malformed: ${parsed.malformed}`,
-    { details: { timeline } },
-  )
 }
 
 /** Removes tail parts whose segment is stored: an archiver that was killed in between has left them. */

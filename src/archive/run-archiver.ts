@@ -1,21 +1,30 @@
+import { describeTarget } from '../postgres/connection-target.ts'
 import type { ConnectionTarget } from '../postgres/connection-target.ts'
 import { openReplicationConnection } from '../postgres/replication/replication-connection.ts'
 import type { ReplicationConnection } from '../postgres/replication/replication-connection.ts'
 import type { WalStream, WalStreamItem } from '../postgres/replication/wal-stream.ts'
 import { repositoryFaults } from '../repository/faults.ts'
 import { readClusterIdentity } from '../repository/cluster-identity.ts'
+import { recordGap } from '../repository/gaps.ts'
+import { openGaps } from '../repository/open-gaps.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import { stdFaults } from '../std/faults.ts'
+import { formatLsn } from '../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
 import { archiveFaults } from './faults.ts'
 import { drainSpool } from './drain-spool.ts'
+import { catchUp } from './catch-up.ts'
+import type { CatchUp, Refusal } from './catch-up.ts'
+import type { ResumePoint } from './core/resume-point.ts'
+import type { WalDonor } from './donors/donor.ts'
 import { isWalRemoved, locate, locateOldest } from './locate.ts'
 import type { Location } from './locate.ts'
 import { openSpool } from './spool.ts'
 import type { Spool } from './spool.ts'
 import { WalSink } from './wal-sink.ts'
+import type { WalSinkOptions } from './wal-sink.ts'
 
 export interface ArchiverOptions {
   /** The primary, as a role that may replicate. */
@@ -29,6 +38,10 @@ export interface ArchiverOptions {
   readonly spoolDirectory: string
   /** How old WAL may become before it is in the repository; by default 5 s. */
   readonly flushMs?: number | undefined
+  /** Who else may have WAL that the source has lost; asked only then. */
+  readonly findDonors?: ((signal: AbortSignal) => Promise<readonly WalDonor[]>) | undefined
+  /** How long donors that do not answer are asked again before what only they may have counts as lost; 30 s. */
+  readonly donorPatienceMs?: number | undefined
   readonly clock: Clock
   readonly onStatus?: ((status: ArchiverStatus) => void) | undefined
   readonly signal: AbortSignal
@@ -44,13 +57,15 @@ export interface ArchiverStatus {
   readonly durableLsn: Lsn | undefined
   /** How old the oldest received WAL is that is not in the repository yet. */
   readonly tailAgeMs: number
-  /** WAL that was gone at the server before it was received: a new backup has to be taken. Alarm. */
+  /** WAL that is lost to the repository and behind which there is no backup yet: one has to be taken. Alarm. */
   readonly gaps: readonly ArchiveGap[]
   /** Why it is not going on, or why the repository does not take something. */
   readonly error: unknown
 }
 
 export interface ArchiveGap {
+  /** That of the record in the repository's gap ledger; the same after a restart. */
+  readonly id: string
   readonly timeline: TimelineId
   readonly startLsn: Lsn
   readonly endLsn: Lsn
@@ -63,6 +78,10 @@ const longestRetryMs = 5000
 const finalFlushMs = 5000
 /** A server that stops waits for us this long at most. */
 const yieldMs = 3000
+
+const defaultDonorPatienceMs = 30_000
+/** How often it is looked whether a backup has been taken behind a gap. */
+const gapCheckMs = 10_000
 
 const fatalKinds = [
   repositoryFaults['repository-cluster-mismatch'],
@@ -88,7 +107,9 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
 class Archiver {
   readonly #options: ArchiverOptions
   readonly #spool: Spool
-  readonly #gaps: ArchiveGap[] = []
+  #gaps: readonly ArchiveGap[] = []
+  /** Since when WAL is wanted that the server has lost. */
+  #lostSince: number | undefined
   #state: ArchiverStatus['state'] = 'connecting'
   #sink: WalSink | undefined
   #receivedLsn: Lsn | undefined
@@ -105,6 +126,18 @@ class Archiver {
   }
 
   async run(): Promise<void> {
+    const over = new AbortController()
+    const watching = this.#watchGaps(AbortSignal.any([this.#options.signal, over.signal]))
+    try {
+      await this.#sessions()
+    } finally {
+      over.abort()
+      await watching
+    }
+    this.#enter('stopped')
+  }
+
+  async #sessions(): Promise<void> {
     const { clock, signal } = this.#options
     let waitMs = firstRetryMs
     while (!signal.aborted) {
@@ -123,7 +156,32 @@ class Archiver {
       waitMs = this.#received ? firstRetryMs : Math.min(longestRetryMs, waitMs * 2)
       await clock.sleep(waitMs, { signal }).catch(() => undefined)
     }
-    this.#enter('stopped')
+  }
+
+  /** A gap that an earlier run has found is told again until a backup is taken behind it. */
+  async #watchGaps(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    let looked = false
+    while (!signal.aborted) {
+      if (!looked || this.#gaps.length > 0) looked = await this.#lookForGaps(signal)
+      await clock.sleep(gapCheckMs, { signal }).catch(() => undefined)
+    }
+  }
+
+  async #lookForGaps(signal: AbortSignal): Promise<boolean> {
+    const { repository, cluster } = this.#options
+    const known = this.#gaps
+    try {
+      const open = await openGaps(repository, cluster, { signal })
+      // What was found meanwhile is looked at the next time.
+      const found = this.#gaps.filter((gap) => !known.includes(gap) && !open.some(({ id }) => id === gap.id))
+      this.#gaps = [...open, ...found]
+      if (this.#gaps.length > 0 || known.length > 0) this.#tell()
+      return true
+    } catch {
+      // A repository that cannot be read is reported by whoever writes into it.
+      return false
+    }
   }
 
   async #session(): Promise<void> {
@@ -159,47 +217,89 @@ class Archiver {
     location: Location,
     hardStop: AbortController,
     onAbort: () => void,
-  ): Promise<'timeline-ended' | 'server-gone'> {
+  ): Promise<'look-again' | 'server-gone'> {
     try {
       return await this.#stream(connection, location, hardStop, onAbort)
     } catch (error) {
       if (!isWalRemoved(error)) throw error
       const { point, segmentBytes } = location
       const oldest = await locateOldest(connection, this.#options.slot, point, segmentBytes)
-      this.#gaps.push({ timeline: oldest.timeline, startLsn: point.durableLsn, endLsn: oldest.durableLsn })
+      const found = await this.#catchUp(location, oldest, hardStop.signal)
+      if (found.kind === 'advanced') return 'look-again'
+      await this.#recordGap(location, oldest, found.refusals)
       const fresh = { ...location, point: oldest, stored: { bytes: new Uint8Array(0), parts: [] } }
       return await this.#stream(connection, fresh, hardStop, onAbort)
     }
   }
 
-  async #stream(
-    connection: ReplicationConnection,
-    { point, segmentBytes, stored, serverLsn }: Location,
-    hardStop: AbortController,
-    onAbort: () => void,
-  ): Promise<'timeline-ended' | 'server-gone'> {
-    const { repository, cluster, slot, clock, signal, flushMs = defaultFlushMs } = this.#options
-    const { timeline, segmentStart: startLsn } = point
-    const stream = await connection.startPhysicalReplication({ slot, startLsn, timeline, statusIntervalMs: 1000 })
-    const onChange = (error?: unknown): void => this.#onSinkChange(stream, error)
-    await using sink = new WalSink({
+  /** Asks whoever else may have what the server has lost. Somebody who cannot be asked is waited for, but not for ever. */
+  async #catchUp(location: Location, oldest: ResumePoint, signal: AbortSignal): Promise<CatchUp> {
+    const { clock, findDonors, donorPatienceMs = defaultDonorPatienceMs } = this.#options
+    this.#lostSince ??= clock.monotonic()
+    const donors = (await findDonors?.(signal)) ?? []
+    const openSink = (onFailure: (error: unknown) => void): WalSink =>
+      this.#openSink(location, { signal, onFailure, onChange: (error) => this.#onCatchUpChange(error) })
+    const found = await catchUp(location, oldest, { donors, openSink, signal })
+    const silent = found.kind === 'nothing' ? found.refusals.filter(({ unknown }) => unknown) : []
+    if (silent.length > 0 && clock.monotonic() - this.#lostSince < donorPatienceMs) {
+      throw stillMissing(location.point, silent)
+    }
+    this.#lostSince = undefined
+    return found
+  }
+
+  #onCatchUpChange(error: unknown): void {
+    this.#error = error
+    this.#tell()
+  }
+
+  /** On record before anything behind it is stored: from then on its beginning could only be concluded. */
+  async #recordGap(location: Location, oldest: ResumePoint, refusals: readonly Refusal[]): Promise<void> {
+    const { repository, cluster, signal, clock, source } = this.#options
+    const { point } = location
+    if (oldest.durableLsn <= point.durableLsn) return
+    const others = refusals.map(({ donor, reason }) => `; nor did ${donor}: ${reason}`).join('')
+    const gap = await recordGap(
       repository,
       cluster,
-      spool: this.#spool,
-      segmentBytes,
-      timeline,
-      startLsn,
-      stored,
-      flushMs,
-      clock,
-      signal,
-      onChange,
-      onFailure: (error) => hardStop.abort(error),
-      isFatal,
-    })
+      {
+        timeline: oldest.timeline,
+        fromTimeline: point.timeline,
+        startLsn: point.durableLsn,
+        endLsn: oldest.durableLsn,
+        foundAt: clock.wall(),
+        because: `the server ${describeTarget(source)} no longer had it${others}`,
+      },
+      { signal },
+    )
+    this.#gaps = [...this.#gaps.filter(({ id }) => id !== gap.id), gap]
+    this.#tell()
+  }
+
+  #openSink(
+    { point, segmentBytes, stored }: Location,
+    options: Pick<WalSinkOptions, 'signal' | 'onChange' | 'onFailure'>,
+  ): WalSink {
+    const { repository, cluster, clock, flushMs = defaultFlushMs } = this.#options
+    const { timeline, segmentStart: startLsn } = point
+    const where = { repository, cluster, spool: this.#spool, segmentBytes, timeline, startLsn, stored }
+    return new WalSink({ ...where, flushMs, clock, isFatal, ...options })
+  }
+
+  async #stream(
+    connection: ReplicationConnection,
+    location: Location,
+    hardStop: AbortController,
+    onAbort: () => void,
+  ): Promise<'look-again' | 'server-gone'> {
+    const { slot, signal } = this.#options
+    const { timeline, segmentStart: startLsn } = location.point
+    const stream = await connection.startPhysicalReplication({ slot, startLsn, timeline, statusIntervalMs: 1000 })
+    const onChange = (error?: unknown): void => this.#onSinkChange(stream, error)
+    await using sink = this.#openSink(location, { signal, onChange, onFailure: (error) => hardStop.abort(error) })
     this.#sink = sink
     this.#timeline = timeline
-    this.#serverLsn = serverLsn
+    this.#serverLsn = location.serverLsn
     this.#enter('streaming')
     // From here on an abort ends the stream in order, so that what was received can still be stored.
     const { signal: stopped } = this.#options
@@ -210,7 +310,7 @@ class Archiver {
     try {
       const last = await this.#receive(stream, sink, hardStop)
       await this.#settle(sink)
-      return last === 'timeline-end' ? 'timeline-ended' : 'server-gone'
+      return last === 'timeline-end' ? 'look-again' : 'server-gone'
     } finally {
       stopped.removeEventListener('abort', onStop)
       if (stopped.aborted) hardStop.abort(stopped.reason)
@@ -293,6 +393,16 @@ class Archiver {
       error: this.#error,
     })
   }
+}
+
+function stillMissing(point: ResumePoint, silent: readonly Refusal[]): Fault {
+  const from = formatLsn(point.durableLsn)
+  const who = silent.map(({ donor, reason }) => `${donor} (${reason})`).join(', ')
+  return new Fault(
+    archiveFaults['archive-donor-silent'],
+    `Cannot archive timeline ${point.timeline} from ${from} yet: the server has removed that WAL, and it may be at ${who}`,
+    { details: { timeline: point.timeline, startLsn: from, donors: silent.map(({ donor }) => donor) } },
+  )
 }
 
 /** Another try cannot help, or the program itself is wrong. */

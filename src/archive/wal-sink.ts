@@ -134,8 +134,11 @@ export class WalSink implements AsyncDisposable {
   async #compareWithStored(segment: Segment): Promise<void> {
     const { stored } = segment
     if (stored === undefined || segment.receivedBytes < stored.length) return
-    segment.stored = undefined
-    if (stored.length === 0 || Buffer.compare(stored, await segment.file.read(0, stored.length)) === 0) return
+    if (stored.length === 0 || Buffer.compare(stored, await segment.file.read(0, stored.length)) === 0) {
+      segment.stored = undefined
+      return
+    }
+    // Not forgotten: so nothing of this segment is flushed any more, however long the sink lives.
     const { timeline } = this.#options
     throw new Fault(
       archiveFaults['archive-diverged'],

@@ -30,7 +30,6 @@ export interface CopyJob {
   /** What an incremental backup goes on from. */
   readonly parent: Parent | undefined
   readonly workers: number
-  readonly compressionLevel?: number | undefined
   readonly clock: Clock
   readonly onProgress: (done: CopyProgress) => void
   readonly signal?: AbortSignal | undefined
@@ -98,13 +97,13 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
   }
   const { packCount, figures } = await copyParts({
     keyring: job.repository.keyring,
+    compressionLevel: job.repository.compressionLevel,
     dataDirectory,
     cluster: session.cluster,
     backup: session.backup,
     chunkKey,
     work: work(),
     workers: job.workers,
-    compressionLevel: job.compressionLevel,
     checkedBlocksPerSegment: server.pageChecksums ? server.blocksPerSegment : undefined,
     store: async (pack, storeSignal) => {
       packs.add(await session.putPack({ ...pack, sizeBytes: pack.bytes.length }, { signal: storeSignal }))
@@ -246,7 +245,7 @@ async function copyControlFile(job: CopyJob, number: number) {
   const { session, signal } = job
   const bytes = await readControlFileBytes(job.dataDirectory, { clock: job.clock, signal })
   const { mode, mtimeMs } = await stat(join(job.dataDirectory, controlFilePath))
-  const builder = createPackBuilder(job.repository.keyring, session.packObject(number))
+  const builder = createPackBuilder(job.repository.keyring, session.packObject(number), job.repository)
   const record = builder.add({ type: 'file', meta: { path: controlFilePath, offset: 0 }, plain: bytes })
   const reference = await session.putPack(builder.finish(), { signal })
   const file = {

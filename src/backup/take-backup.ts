@@ -43,8 +43,6 @@ export interface BackupOptions {
   readonly readAll?: boolean | undefined
   /** Threads that read, compress and encrypt; by default one a core. */
   readonly workers?: number | undefined
-  /** Of zstd. */
-  readonly compressionLevel?: number | undefined
   /** How long the archiver may bring nothing new before the backup is given up; by default a minute. */
   readonly walStallMs?: number | undefined
   readonly onProgress?: ((progress: BackupProgress) => void) | undefined
@@ -156,7 +154,6 @@ class BackupRun {
           server: server.facts,
           parent,
           workers: this.#options.workers ?? Math.min(availableParallelism(), mostWorkers),
-          compressionLevel: this.#options.compressionLevel,
           clock,
           onProgress: (progress) => {
             this.#copyProgress = progress

@@ -37,14 +37,22 @@ async function requireCoordinatorFile(cluster: string, file: string): Promise<vo
   throw new Fault(cliFaults['cli-coordinator-absent'], message, { details: { file } })
 }
 
-export async function openConfiguredStore(repository: RepositoryConfig, clock: Clock): Promise<ObjectStore> {
+/** `copy`: only objects that exist elsewhere are written into it, so a store that overwrites does no harm. */
+export async function openConfiguredStore(
+  repository: RepositoryConfig,
+  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
+): Promise<ObjectStore> {
   switch (repository.type) {
     case 'filesystem': {
       const { openFileSystemStore } = await import('../store/file-system-store.ts')
-      return await openFileSystemStore({ root: repository.path, clock })
+      return await openFileSystemStore({ root: repository.path, clock: options.clock })
+    }
+    case 's3': {
+      const { openConfiguredS3 } = await import('./stores/open-s3.ts')
+      return await openConfiguredS3(repository, options)
     }
     default:
-      return repository.type satisfies never
+      return repository satisfies never
   }
 }
 
@@ -61,9 +69,10 @@ export async function openConfiguredRepository(
 ): Promise<OpenedRepository> {
   const { openRepository } = await import('../repository/repository.ts')
   const access = await repositoryAccess(config)
-  const store = await openConfiguredStore(config, options.clock)
+  const store = await openConfiguredStore(config, options)
   try {
-    const repository = await openRepository(store, { ...access, signal: options.signal })
+    const { compressionLevel } = config
+    const repository = await openRepository(store, { ...access, compressionLevel, signal: options.signal })
     return { name: config.name, repository, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
   } catch (error) {
     await store[Symbol.asyncDispose]()
@@ -83,7 +92,7 @@ export async function openOrCreateRepository(
   } catch (error) {
     if (!isFault(error, repositoryFaults['repository-not-found'])) throw error
   }
-  await using store = await openConfiguredStore(config, options.clock)
+  await using store = await openConfiguredStore(config, options)
   const { passphrase } = await repositoryAccess(config)
   const recipients = await Promise.all(config.recipientFiles.map(readPublicKeyFile))
   await createRepository(store, { passphrase, recipients, ...options }).catch((error: unknown) => {

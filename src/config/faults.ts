@@ -19,7 +19,8 @@ export const configFaults = defineFaults({
   },
   'config-key-file-unusable': {
     exitClass: 'usage',
-    meaning: 'A file that should hold an OpenPGP public key is missing or cannot be read.',
-    hint: 'Write it with `gpg --armor --export RECIPIENT`, and check repositories[].recipientFiles.',
+    meaning:
+      'A file that should hold an OpenPGP public key or certificates is missing, cannot be read, or holds something else.',
+    hint: 'Write it with `gpg --armor --export RECIPIENT`, and check repositories[].recipientFiles; caFile names a PEM file.',
   },
 })

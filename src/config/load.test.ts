@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -217,4 +217,30 @@ test('a secret file must exist, have content, and be closed to others', async ()
   } finally {
     await rm(directory, { recursive: true })
   }
+})
+
+test('the repositories of the guide to stores are accepted as they stand there', async () => {
+  const guide = await readFile(new URL('../../docs/guide/off-site-stores.md', import.meta.url), 'utf8')
+  const blocks = [...guide.matchAll(/^```yaml\n(.*?)^```$/gms)].map((match) => match[1] ?? '')
+  assert.ok(blocks.length >= 3)
+  for (const block of blocks) {
+    const text = exampleConfiguration.slice(0, exampleConfiguration.indexOf('repositories:')) + block
+    assert.deepEqual(parseConfig(text).problems, undefined, block)
+  }
+})
+
+test('credentials of an S3 repository are named whole and once', () => {
+  const repository = (lines: string): string =>
+    `${exampleConfiguration.slice(0, exampleConfiguration.indexOf('repositories:'))}repositories:\n  - { name: s, type: s3, bucket: bbb, passphraseFile: /p, ${lines} }\n`
+  const problems = (lines: string): readonly string[] =>
+    (parseConfig(repository(lines)).problems ?? []).map(({ path }) => path)
+  assert.deepEqual(problems('region: eu'), [])
+  assert.deepEqual(problems('accessKeyIdFile: /a'), ['repositories[0].accessKeyIdFile'])
+  assert.deepEqual(problems('secretAccessKeyFile: /a'), ['repositories[0].secretAccessKeyFile'])
+  assert.deepEqual(problems('accessKeyIdFile: /a, secretAccessKeyFile: /b, credentialsFile: /c'), [
+    'repositories[0].credentialsFile',
+  ])
+  assert.deepEqual(problems("endpoint: 'ftp://x'"), ['repositories[0].endpoint'])
+  assert.deepEqual(problems("endpoint: 'https://key:secret@x'"), ['repositories[0].endpoint'])
+  assert.deepEqual(problems('lock: { mode: compliance }'), ['repositories[0].lock.days'])
 })

@@ -75,7 +75,7 @@ ${exampleConfiguration}\`\`\`
 `
 
 function tableRow(setting: Setting): string {
-  const key = `\`${setting.path}\`${setting.secret === true ? ' 🔑' : ''}`
+  const key = `\`${setting.path}\`${ofVariant(setting)}${setting.secret === true ? ' 🔑' : ''}`
   const example = setting.example === undefined ? '' : ` e.g. \`${setting.example}\``
   const value = `${setting.about}<br>${capitalized(setting.expects)}.${example}`
   return `| ${[key, value, describeFallback(setting), changes[setting.change]].map(escapeCell).join(' | ')} |`
@@ -102,8 +102,12 @@ export function describeSettings(settings: readonly Setting[]): readonly string[
   return settings.map((setting) => {
     const facts = [capitalized(setting.expects), plainFallback(setting), `change: ${changes[setting.change]}`]
     if (setting.secret === true) facts.push('names a secret')
-    return `${setting.path}\n    ${setting.about}\n    ${facts.join(' · ')}`
+    return `${setting.path}${ofVariant(setting)}\n    ${setting.about}\n    ${facts.join(' · ')}`
   })
+}
+
+function ofVariant({ variant }: Setting): string {
+  return variant === undefined ? '' : ` (${variant})`
 }
 
 function plainFallback(setting: Setting): string {

@@ -42,7 +42,7 @@ export const configSchema = z
       context.addIssue({ code: 'custom', path: ['api', 'port'], message: 'a port other than postgres.port' })
     }
     config.repositories.forEach((repository, index) => {
-      if (!contains(config.node.dataDirectory, repository.path)) return
+      if (repository.type !== 'filesystem' || !contains(config.node.dataDirectory, repository.path)) return
       context.addIssue({
         code: 'custom',
         path: ['repositories', index, 'path'],

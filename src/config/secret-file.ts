@@ -33,13 +33,28 @@ export async function readSecretFile(key: string, file: string): Promise<Secret>
   }
 }
 
+/** Certificates (PEM) from their file. Throws `config-key-file-unusable`. */
+export async function readCertificateFile(file: string): Promise<string> {
+  const text = await readPublicFile(`the certificates ${file}`, file)
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return text
+  const message = `Cannot read the certificates ${file}: it holds none in PEM form`
+  throw new Fault(configFaults['config-key-file-unusable'], message, {
+    hint: 'Name a file that begins with -----BEGIN CERTIFICATE-----.',
+    details: { file },
+  })
+}
+
 /** An armored public key from its file. Throws `config-key-file-unusable`. */
 export async function readPublicKeyFile(file: string): Promise<string> {
+  return await readPublicFile(`the public key ${file}`, file)
+}
+
+async function readPublicFile(what: string, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
-    const message = `Cannot read the public key ${file}: ${reason}`
+    const message = `Cannot read ${what}: ${reason}`
     throw new Fault(configFaults['config-key-file-unusable'], message, { cause: error, details: { file } })
   }
 }

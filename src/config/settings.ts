@@ -9,7 +9,7 @@ export interface Setting extends SettingFacts, ValueFacts {
   readonly required: boolean
   /** As the operator would write it; undefined when there is none. */
   readonly fallback: unknown
-  /** The kind of a union this key belongs to: `embedded`. */
+  /** The `type` this key belongs to where only some of them have it: `s3`. */
   readonly variant: string | undefined
 }
 
@@ -44,10 +44,27 @@ function walk(schema: z.core.$ZodType, path: string, variant: string | undefined
     )
   }
   if (definition.options !== undefined) {
-    return definition.options.flatMap((option) => walk(option, path, variantName(option)))
+    return mergeVariants(
+      definition.options.map((option) => walk(option, path, variantName(option))),
+      definition.options.length,
+    )
   }
   if (definition.element !== undefined) return walk(definition.element, `${path}[]`, variant)
   throw new Error(`configuration key ${path} has no description`)
+}
+
+/** A setting that every variant has is listed once, and belongs to none of them. */
+function mergeVariants(variants: readonly (readonly Setting[])[], count: number): readonly Setting[] {
+  const all = variants.flat()
+  const shared = (setting: Setting): boolean =>
+    all.filter(({ path, about }) => path === setting.path && about === setting.about).length === count
+  const seen = new Set<string>()
+  return all.flatMap((setting) => {
+    if (!shared(setting)) return [setting]
+    if (seen.has(setting.path)) return []
+    seen.add(setting.path)
+    return [{ ...setting, variant: undefined }]
+  })
 }
 
 /** The schemas reached by a path of keys and list positions; more than one below a union. */

@@ -1,13 +1,57 @@
 import { z } from 'zod'
+import { checkS3Credentials, s3Settings } from './remote-store-settings.ts'
 import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
+
+const repositoryName = setting(
+  text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'),
+  {
+    about: 'What commands call this repository.',
+    change: 'restart',
+    example: 'local',
+  },
+)
+
+/** What opens a repository and how it is written, wherever it is. */
+const repositoryKeys = {
+  passphraseFile: setting(absolutePath().optional(), {
+    about: 'A file with the passphrase that opens the repository.',
+    change: 'restart',
+    secret: true,
+    example: '/etc/holdfast/repository.passphrase',
+  }),
+  recipientFiles: setting(list(absolutePath()).prefault([]), {
+    about: 'OpenPGP public keys (ASCII-armored files) that can open the repository as well; used when it is created.',
+    change: 'restart',
+    example: "['/etc/holdfast/operator.pub.asc']",
+  }),
+  privateKeyFile: setting(absolutePath().optional(), {
+    about: 'An OpenPGP private key (ASCII-armored file) that opens the repository instead of the passphrase.',
+    change: 'restart',
+    secret: true,
+    example: '/etc/holdfast/node.sec.asc',
+  }),
+  compressionLevel: setting(wholeNumber(1, 19).prefault(1), {
+    about:
+      'How hard zstd compresses backups and WAL: PostgreSQL pages get hardly smaller above 1, and take longer. It can be changed at any time.',
+    change: 'restart',
+  }),
+}
+
+function requireKey(
+  repository: { readonly passphraseFile?: string | undefined; readonly privateKeyFile?: string | undefined },
+  context: z.core.$RefinementCtx,
+): void {
+  if (repository.passphraseFile !== undefined || repository.privateKeyFile !== undefined) return
+  context.addIssue({
+    code: 'custom',
+    path: [],
+    message: 'passphraseFile or privateKeyFile: without one of them nothing opens the repository',
+  })
+}
 
 const filesystemRepository = z
   .strictObject({
-    name: setting(text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'), {
-      about: 'What commands call this repository.',
-      change: 'restart',
-      example: 'local',
-    }),
+    name: repositoryName,
     type: setting(kind('filesystem'), {
       about: '`filesystem`: a directory, local or mounted.',
       change: 'restart',
@@ -18,36 +62,29 @@ const filesystemRepository = z
       change: 'restart',
       example: '/srv/backup/holdfast',
     }),
-    passphraseFile: setting(absolutePath().optional(), {
-      about: 'A file with the passphrase that opens the repository.',
+    ...repositoryKeys,
+  })
+  .superRefine(requireKey)
+
+const s3Repository = z
+  .strictObject({
+    name: repositoryName,
+    type: setting(kind('s3'), {
+      about: '`s3`: a bucket of Amazon S3 or of a server that speaks its protocol (Ceph, MinIO and others).',
       change: 'restart',
-      secret: true,
-      example: '/etc/holdfast/repository.passphrase',
+      example: 's3',
     }),
-    recipientFiles: setting(list(absolutePath()).prefault([]), {
-      about: 'OpenPGP public keys (ASCII-armored files) that can open the repository as well; used when it is created.',
-      change: 'restart',
-      example: "['/etc/holdfast/operator.pub.asc']",
-    }),
-    privateKeyFile: setting(absolutePath().optional(), {
-      about: 'An OpenPGP private key (ASCII-armored file) that opens the repository instead of the passphrase.',
-      change: 'restart',
-      secret: true,
-      example: '/etc/holdfast/node.sec.asc',
-    }),
+    ...s3Settings,
+    ...repositoryKeys,
   })
   .superRefine((repository, context) => {
-    if (repository.passphraseFile !== undefined || repository.privateKeyFile !== undefined) return
-    context.addIssue({
-      code: 'custom',
-      path: [],
-      message: 'passphraseFile or privateKeyFile: without one of them nothing opens the repository',
-    })
+    requireKey(repository, context)
+    checkS3Credentials(repository, context)
   })
 
 /** Where backups and WAL go; the first repository is the one commands use when none is named. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository]))
+  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository]))
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()

@@ -9,7 +9,7 @@ export interface RecordContent {
   readonly rawBytes: number
 }
 
-/** What level 1 gains in time is worth more than what it loses in size: `docs/design/performance.md`. */
+/** It is the fastest, and PostgreSQL's pages get no smaller at 3: `docs/decisions/0007-zstd-level-1.md`. */
 export const defaultCompressionLevel = 1
 
 /** Data that zstd cannot make smaller is stored as it is: that reads faster. */

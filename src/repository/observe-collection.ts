@@ -20,6 +20,7 @@ import {
 } from './core/object-names.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
+import { listGapObjects } from './gaps.ts'
 import { readHolds } from './holds.ts'
 import type { Repository } from './repository.ts'
 import { readCommitPlace, readSessions, shutOut } from './sessions.ts'
@@ -47,6 +48,7 @@ export async function observeCollection(
     if ((await readCommitPlace(repository, { cluster, backup }, options)) === 'shut-out') interrupted.add(backup)
   }
   const holds = await readHolds(repository, cluster, options)
+  const gaps = await listGapObjects(repository, cluster, options)
   const identity = await readClusterIdentity(repository, cluster, options)
   const walSegmentBytes = identity?.walSegmentBytes ?? commits.at(-1)?.facts.walSegmentBytes
   // Who archives or backs up first says what the cluster is: without that there is no WAL to speak of.
@@ -57,7 +59,7 @@ export async function observeCollection(
   const timelines = [...new Set([...wal.timelines, ...commits.map(({ facts }) => facts.timeline)])]
   const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
   const histories = first ? [firstTimelineHistory(), ...wal.histories] : wal.histories
-  return { ...wal, packs, manifests, sessions, interrupted, commits, holds, timelines, histories }
+  return { ...wal, packs, manifests, sessions, interrupted, commits, holds, gaps, timelines, histories }
 }
 
 async function listCommits(repository: Repository, cluster: string, options: StoreOptions): Promise<readonly Commit[]> {

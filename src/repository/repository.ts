@@ -29,6 +29,8 @@ export interface Repository {
   readonly createdAt: string
   readonly store: ObjectStore
   readonly keyring: Keyring
+  /** zstd's level for what is stored from now on; undefined: the default one. */
+  readonly compressionLevel?: number | undefined
 }
 
 /**
@@ -69,7 +71,10 @@ export async function createRepository(
  * Opens a repository. Every object below `keys/` is tried, so that keys and recipients can be added by adding objects.
  * Throws `repository-not-found`, `repository-place-occupied`, `repository-wrong-key`, or `repository-object-damaged`.
  */
-export async function openRepository(store: ObjectStore, options: KeyAccess & StoreOptions): Promise<Repository> {
+export async function openRepository(
+  store: ObjectStore,
+  options: KeyAccess & StoreOptions & Pick<Repository, 'compressionLevel'>,
+): Promise<Repository> {
   if (options.passphrase === undefined && options.privateKey === undefined) throw unprotected('open')
   const description = await readIfStored(store, repositoryObject, options)
   if (description === undefined) {
@@ -88,7 +93,8 @@ export async function openRepository(store: ObjectStore, options: KeyAccess & St
   })
   const keys = await openKeys(store, id, options)
   const current = keys.reduce((newest, key) => (key.createdAt > newest.createdAt ? key : newest))
-  return { id, createdAt, store, keyring: { repositoryId: id, current, keys } }
+  const { compressionLevel } = options
+  return { id, createdAt, store, keyring: { repositoryId: id, current, keys }, compressionLevel }
 }
 
 /** Throws `repository-name-invalid` unless objects of a cluster can be named with this. */

@@ -152,7 +152,7 @@ async function putWal(
   records: Iterable<PlainRecord>,
   options: StoreOptions,
 ): Promise<'created' | 'identical'> {
-  const builder = createPackBuilder(repository.keyring, object)
+  const builder = createPackBuilder(repository.keyring, object, repository)
   const plain: Uint8Array[] = []
   for (const record of records) {
     builder.add(record)

@@ -3,6 +3,7 @@ import { segmentStart } from '../repository/core/object-names.ts'
 import { objectFault } from '../repository/damage.ts'
 import { historyObject } from '../repository/core/object-names.ts'
 import { listBackups } from '../repository/catalogue.ts'
+import { readGaps } from '../repository/gaps.ts'
 import type { BackupCatalogue } from '../repository/catalogue.ts'
 import type { Repository } from '../repository/repository.ts'
 import { readHistory, walInventory } from '../repository/wal-objects.ts'
@@ -115,6 +116,7 @@ async function loadCatalogue(
       sizeBytes: facts.dataBytes,
     })),
     timelines,
+    gaps: await readGaps(repository, cluster, options),
   }
   return { catalogue, histories: inventory.histories }
 }

@@ -27,6 +27,12 @@ export interface ObjectStore extends AsyncDisposable {
 
   /** Removes an object; not an error when it is already gone. */
   delete(key: string, options?: StoreOptions): Promise<void>
+
+  /**
+   * Protects an object from being removed or replaced before `until` (milliseconds since 1970), also by whoever has our
+   * credentials. Never shortens a lock. Only where the store can; a lock at creation is an option of the adapter.
+   */
+  lock?(key: string, until: number, options?: StoreOptions): Promise<void>
 }
 
 export interface StoreOptions {

@@ -17,6 +17,8 @@ import type {
 
 export interface CopyRequest {
   readonly keyring: Keyring
+  /** Of zstd; undefined: the default one. */
+  readonly compressionLevel?: number | undefined
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
@@ -26,7 +28,6 @@ export interface CopyRequest {
   readonly work: AsyncIterator<Work, undefined>
   /** How many threads copy at most; none is started for which there is no work. */
   readonly workers: number
-  readonly compressionLevel?: number | undefined
   /** Of the server, when its pages have checksums: how many blocks a segment file of a relation has. */
   readonly checkedBlocksPerSegment?: number | undefined
   /** Makes a pack durable. At most two packs a thread are under way. */

@@ -7,6 +7,7 @@ import type { EarlierPages } from '../core/select-pages.ts'
 /** What a copying thread is started with. */
 export interface CopyWorkerData {
   readonly keyring: Keyring
+  readonly compressionLevel: number | undefined
   readonly dataDirectory: string
   readonly cluster: string
   readonly backup: string
@@ -16,7 +17,6 @@ export interface CopyWorkerData {
   readonly packCounter: SharedArrayBuffer
   /** How big packs become, about. */
   readonly packBytes: number
-  readonly compressionLevel?: number | undefined
   /** Of the server, when its pages have checksums: how many blocks a segment file of a relation has. */
   readonly checkedBlocksPerSegment: number | undefined
 }

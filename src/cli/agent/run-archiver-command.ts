@@ -5,6 +5,7 @@ import { readSecretFile } from '../../config/secret-file.ts'
 import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
 import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { findWalDonors } from './wal-donors.ts'
 
 /** The archiver of one repository as its own process, so that it never delays a lease renewal. */
 export async function runArchiverCommand(
@@ -30,6 +31,7 @@ export async function runArchiverCommand(
       cluster: config.cluster,
       spoolDirectory: join(config.node.stateDirectory, 'spool', chosen.name),
       flushMs: config.wal.flush.ms,
+      findDonors: (asking) => findWalDonors(config, clock, asking),
       clock,
     },
     { input: process.stdin, output: process.stdout },

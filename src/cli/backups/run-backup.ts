@@ -79,7 +79,7 @@ function describeResult(repository: string, result: BackupResult): string {
   const stored = storedBytes(commit)
   const elapsedMs = stages.startMs + stages.copyMs + stages.stopMs + stages.walMs + stages.commitMs
   return [
-    `backup ${facts.backup} of the ${facts.role} is complete in repository ${repository}`,
+    `backup ${facts.backup} is complete in repository ${repository}`,
     fullReason === undefined
       ? `  incremental: ${describeBytes(changedBytes)} changed since ${facts.parent}`
       : `  full${fullReasons[fullReason]}`,

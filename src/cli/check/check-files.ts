@@ -6,6 +6,7 @@ import { readSecretFile } from '../../config/secret-file.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { fail, look, pass, warn } from './check-item.ts'
 import type { CheckItem, Observation } from './check-item.ts'
+import { repositorySecrets } from './repository-secrets.ts'
 
 const scarceShare = 0.1
 const scarceBytes = 1024 ** 3
@@ -17,7 +18,7 @@ export async function checkFiles(config: Config): Promise<readonly CheckItem[]> 
     look(`data directory ${dataDirectory}`, () => observeDataDirectory(dataDirectory)),
     look(`state directory ${stateDirectory}`, () => observeOwnDirectory(stateDirectory)),
   ]
-  const places = [dataDirectory, stateDirectory, ...config.repositories.map(({ path }) => path)]
+  const places = [dataDirectory, stateDirectory, ...localPlaces(config)]
   const room = await Promise.all(places.map((place) => look(`room for ${place}`, () => observeRoom(place))))
   const secrets = secretFiles(config).map(([key, file]) =>
     look(`secret ${key}`, async () => {
@@ -30,15 +31,21 @@ export async function checkFiles(config: Config): Promise<readonly CheckItem[]> 
 
 function secretFiles(config: Config): readonly (readonly [string, string])[] {
   const { superuser, replication } = config.postgres
-  const repositories = config.repositories.flatMap(({ name, passphraseFile, privateKeyFile }) => [
-    ...(passphraseFile === undefined ? [] : [[`repositories.${name}.passphraseFile`, passphraseFile] as const]),
-    ...(privateKeyFile === undefined ? [] : [[`repositories.${name}.privateKeyFile`, privateKeyFile] as const]),
-  ])
+  const repositories = config.repositories.flatMap((repository) =>
+    Object.entries(repositorySecrets(repository)).map(
+      ([key, file]) => [`repositories.${repository.name}.${key}`, file] as const,
+    ),
+  )
   return [
     ['postgres.superuser.passwordFile', superuser.passwordFile],
     ['postgres.replication.passwordFile', replication.passwordFile],
     ...repositories,
   ]
+}
+
+/** Directories of repositories on this machine. */
+function localPlaces(config: Config): readonly string[] {
+  return config.repositories.flatMap((repository) => (repository.type === 'filesystem' ? [repository.path] : []))
 }
 
 async function observeDataDirectory(directory: string): Promise<Observation> {

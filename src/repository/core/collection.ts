@@ -6,7 +6,7 @@ import type { TailName } from './object-names.ts'
 import { decideRetention, type RetentionDecision, type RetentionPolicy } from './retention.ts'
 import type { SessionNote } from './session-note.ts'
 import { walCoverage } from './wal-coverage.ts'
-import { isNeeded, neededWal, type WalRange } from './wal-needs.ts'
+import { isGapNeeded, isNeeded, neededWal, type WalRange } from './wal-needs.ts'
 
 /** What a repository holds of one cluster, as far as collecting depends on it. */
 export interface CollectionView {
@@ -20,6 +20,8 @@ export interface CollectionView {
   readonly manifests: readonly BackupObject[]
   readonly segments: readonly (WalObject & { readonly name: string })[]
   readonly tails: readonly (WalObject & TailName)[]
+  /** Records of lost WAL. */
+  readonly gaps: readonly GapObject[]
   /** Of every timeline that is known to be one; without those whose history file is missing. */
   readonly histories: readonly TimelineHistory[]
   readonly timelines: readonly TimelineId[]
@@ -40,7 +42,9 @@ export interface WalObject extends StoredBytes {
   readonly startLsn: Lsn
 }
 
-export type RemovalKind = 'manifest' | 'pack' | 'segment' | 'tail'
+export interface GapObject extends StoredBytes, TailName {}
+
+export type RemovalKind = 'manifest' | 'pack' | 'segment' | 'tail' | 'gap'
 
 export interface Removal extends StoredBytes {
   readonly kind: RemovalKind
@@ -107,7 +111,7 @@ export function planCollection(
     liveSessions: live.map(({ backup }) => backup),
     interruptedSessions: undead.map(({ backup }) => backup).filter((backup) => view.interrupted.has(backup)),
     endedSessions: view.sessions.map(({ backup }) => backup).filter((backup) => listed.has(backup)),
-    removals: [...packs.removals, ...wal.removals],
+    removals: [...packs.removals, ...wal.removals, ...wal.gaps],
     walRanges: wal.ranges,
     keptWal: total([...view.segments, ...view.tails], wal.removals),
     keptPacks: total([...view.manifests, ...view.packs], packs.removals),
@@ -191,6 +195,7 @@ function planPacks(
 
 interface WalPlan {
   readonly removals: readonly Removal[]
+  readonly gaps: readonly Removal[]
   readonly ranges: readonly (WalRange & { readonly endLsn: Lsn })[]
 }
 
@@ -223,6 +228,10 @@ function planWal(
         return { kind: 'tail', key, sizeBytes, because: 'its whole segment is stored' }
       }),
     ],
+    // The moments that a record speaks of can no longer be asked for.
+    gaps: view.gaps
+      .filter((gap) => options.mayRemove && (agreed?.has(gap.key) ?? true) && !isGapNeeded(gap, needed))
+      .map(({ key, sizeBytes }): Removal => ({ kind: 'gap', key, sizeBytes, because })),
     ranges: joined(
       [...segments, ...tails].map((object) => {
         const startLsn = begin(object) as Lsn

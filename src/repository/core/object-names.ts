@@ -12,6 +12,7 @@ const backupPattern = /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$/
 const segmentPattern = /^([0-9A-F]{8})[0-9A-F]{16}$/
 const tailPattern = /^([0-9A-F]{8})\/([0-9A-F]{16})-([0-9A-F]{16})$/
 const historyPattern = /^([0-9A-F]{8})\.history$/
+const gapPattern = /^([0-9A-F]{8})-([0-9A-F]{16})-([0-9A-F]{16})$/
 
 export function isClusterName(name: string): boolean {
   return clusterPattern.test(name) && !reservedNames.includes(name)
@@ -57,6 +58,19 @@ export const historyObject = (cluster: string, timeline: TimelineId): string =>
 export const tailObject = (cluster: string, tail: TailName): string =>
   `${tailsPrefix(cluster)}${formatTimeline(tail.timeline)}/${formatPosition(tail.startLsn)}-${formatPosition(tail.endLsn)}`
 
+export const gapsPrefix = (cluster: string): string => `${cluster}/gaps/`
+export const gapObject = (cluster: string, gap: TailName): string => `${gapsPrefix(cluster)}${gapName(gap)}.json`
+
+/** Of lost WAL: the same wherever and whenever it is found out. */
+export function gapName({ timeline, startLsn, endLsn }: TailName): string {
+  return `${formatTimeline(timeline)}-${formatPosition(startLsn)}-${formatPosition(endLsn)}`
+}
+
+/** What {@link gapName} was made from; undefined when the text is none. */
+export function parseGapName(text: string): TailName | undefined {
+  return rangeOf(gapPattern.exec(text))
+}
+
 export interface TailName {
   readonly timeline: TimelineId
   readonly startLsn: Lsn
@@ -79,7 +93,10 @@ export function parseWalName(rest: string): WalName | undefined {
 
 /** What an object below {@link tailsPrefix} is, from the rest of its key; undefined when it is nothing of ours. */
 export function parseTailName(rest: string): TailName | undefined {
-  const match = tailPattern.exec(rest)
+  return rangeOf(tailPattern.exec(rest))
+}
+
+function rangeOf(match: RegExpExecArray | null): TailName | undefined {
   if (match === null) return undefined
   const [, timeline = '', start = '', end = ''] = match
   return {

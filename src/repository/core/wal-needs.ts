@@ -63,3 +63,14 @@ export function isNeeded(
       timeline === piece.timeline && startLsn < begin + size && (endLsn === undefined || endLsn > begin),
   )
 }
+
+/** True when some of the lost WAL lies where WAL stays: on its own timeline, or on one that leads there. */
+export function isGapNeeded(
+  gap: { readonly timeline: TimelineId; readonly startLsn: Lsn; readonly endLsn: Lsn },
+  ranges: readonly WalRange[],
+): boolean {
+  return ranges.some(
+    ({ timeline, startLsn, endLsn }) =>
+      timeline <= gap.timeline && startLsn < gap.endLsn && (endLsn === undefined || endLsn > gap.startLsn),
+  )
+}

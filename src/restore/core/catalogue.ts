@@ -1,3 +1,4 @@
+import type { GapRecord } from '../../repository/core/gap-record.ts'
 import type { TailName } from '../../repository/core/object-names.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import type { TimelineHistory } from '../../wal/core/timeline-history.ts'
@@ -7,6 +8,8 @@ export interface Catalogue {
   readonly segmentBytes: number
   readonly backups: readonly CatalogueBackup[]
   readonly timelines: readonly CatalogueTimeline[]
+  /** WAL that is known to be lost. */
+  readonly gaps?: readonly GapRecord[] | undefined
 }
 
 export interface CatalogueBackup {

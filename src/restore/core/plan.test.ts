@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import type { EpochMs } from '../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import type { TimelineHistory } from '../../wal/core/timeline-history.ts'
 import type { Catalogue, CatalogueBackup, CatalogueTimeline } from './catalogue.ts'
@@ -313,3 +314,21 @@ function checkStored(from: Catalogue, on: TimelineId, start: bigint, end: bigint
     assert.ok(wal.tails.some((tail) => tail.startLsn >= start && tail.startLsn <= byte && tail.endLsn > byte))
   }
 }
+
+test('WAL that is on record as lost is refused by name, also while nothing behind it is stored', () => {
+  const because = 'no server had it'
+  const lost = { id: 'x', fromTimeline: 1 as TimelineId, foundAt: 0 as EpochMs, because }
+  const gaps = [{ ...lost, timeline: 1 as TimelineId, startLsn: lsn(40), endLsn: lsn(60) }]
+  const stored = { ...catalogue([backup('a', 1, 10, 15)], timeline(1, [], [1, 2, 3])), gaps }
+  for (const target of [{ kind: 'latest' }, { kind: 'lsn', lsn: lsn(45), inclusive: true }] as const) {
+    const outcome = plan(stored, { target })
+    assert.ok('refusal' in outcome)
+    assert.equal(outcome.refusal.kind, 'wal-gap')
+    assert.match(outcome.refusal.reason, /0\/28 to 0\/3C .* missing .* 1970-01-01T00:00:00.000Z: no server had it/)
+  }
+  assert.equal(planned(plan(stored, { target: { kind: 'lsn', lsn: lsn(39), inclusive: true } })).walEndLsn, 40n)
+  const healed = { ...stored, timelines: [timeline(1, [], [1, 2, 3, 4, 5, 6])] }
+  assert.equal(planned(plan(healed)).walEndLsn, 70n)
+  const elsewhere = { ...stored, gaps: [{ ...lost, timeline: 2 as TimelineId, startLsn: lsn(40), endLsn: lsn(60) }] }
+  assert.equal(planned(plan(elsewhere)).walEndLsn, 40n, 'another timeline lost it')
+})

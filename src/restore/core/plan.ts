@@ -182,7 +182,14 @@ function checkReach(walk: WalWalk, target: RecoveryTarget, backup: CatalogueBack
 function missing(walk: WalWalk): string {
   const from = formatLsn(walk.endLsn)
   if (walk.gap === undefined) return `the archived WAL ends at ${from}`
-  return `the WAL from ${from} to ${formatLsn(walk.gap.endLsn)} (timeline ${walk.gap.timeline}) is missing in the repository`
+  const range = `the WAL from ${from} to ${formatLsn(walk.gap.endLsn)} (timeline ${walk.gap.timeline})`
+  return `${range} is missing in the repository${recorded(walk.gap)}`
+}
+
+function recorded({ record }: WalGap): string {
+  if (record === undefined) return ''
+  const since = record.foundAt === null ? '' : `, as was found out at ${new Date(record.foundAt).toISOString()}`
+  return `${since}: ${record.because}`
 }
 
 function compare(left: bigint, right: bigint): number {

@@ -1,3 +1,5 @@
+import { isInGap } from '../../repository/core/gap-record.ts'
+import type { GapRecord } from '../../repository/core/gap-record.ts'
 import type { TailName } from '../../repository/core/object-names.ts'
 import { contiguousTail } from '../../repository/core/wal-coverage.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
@@ -21,13 +23,15 @@ export interface WalGap {
   /** The first stored byte after the gap. */
   readonly endLsn: Lsn
   readonly timeline: TimelineId
+  /** What was recorded when it was found out. */
+  readonly record?: GapRecord | undefined
 }
 
 export interface WalWalk {
   readonly pieces: readonly WalPiece[]
   /** Every byte from the start up to here is stored. */
   readonly endLsn: Lsn
-  /** What is missing right after `endLsn`, when there is stored WAL beyond it. */
+  /** What is missing right after `endLsn`, when there is stored WAL beyond it, or when it is known to be lost. */
   readonly gap: WalGap | undefined
 }
 
@@ -99,5 +103,22 @@ function gapAfter(catalogue: Catalogue, path: readonly TimelineStretch[], reach:
       }
     }
   }
-  return nearest
+  const record = recordedGap(catalogue, path, reach)
+  if (nearest !== undefined) return record === undefined ? nearest : { ...nearest, record }
+  return record === undefined
+    ? undefined
+    : { startLsn: reach, endLsn: record.endLsn, timeline: record.timeline, record }
+}
+
+/** Of records that lie one in the other, the one that reaches farthest. */
+function recordedGap(catalogue: Catalogue, path: readonly TimelineStretch[], reach: Lsn): GapRecord | undefined {
+  const at = path.findLast((stretch) => stretch.startLsn <= reach)
+  if (at === undefined) return undefined
+  const there = (catalogue.gaps ?? []).filter(
+    (gap) => isInGap(gap, at.timeline, reach) && path.some((stretch) => stretch.timeline === gap.timeline),
+  )
+  return there.reduce<GapRecord | undefined>(
+    (best, gap) => (best === undefined || gap.endLsn > best.endLsn ? gap : best),
+    undefined,
+  )
 }
