@@ -73,7 +73,7 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
   const total = await measureDataDirectory(place, { signal })
   const settled = await settledFilter(dataDirectory)
   const packs = new PacksOfBackup(job)
-  const entries = new FileEntries({ dataDirectory, ...packs })
+  const entries = new FileEntries({ dataDirectory, ownPack: packs.ownPack, parentPack: packs.parentPack })
   const skipped: string[] = []
   const tally = new Tally(total, entries, job.onProgress)
   const takingOver = new TakingOver(job.repository, session, signal)

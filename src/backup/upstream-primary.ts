@@ -23,8 +23,9 @@ export async function openUpstreamPrimary(
   const [sender] = await standby.query<{ host: string | null; port: number | null }>(
     `SELECT sender_host AS host, sender_port AS port FROM pg_stat_wal_receiver WHERE status = 'streaming'`,
   )
-  if (sender?.host == null || sender.port === null) return undefined
-  const upstream = { ...target, host: sender.host, port: sender.port }
+  const { host, port } = sender ?? { host: null, port: null }
+  if (host === null || port === null) return undefined
+  const upstream = { ...target, host, port }
   const sql = await unlessFault(() =>
     openSql(upstream, { ...options, applicationName: 'holdfast backup of a standby' }),
   )
