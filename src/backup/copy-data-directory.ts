@@ -76,7 +76,7 @@ export async function copyDataDirectory(job: CopyJob): Promise<CopiedDirectory> 
   const entries = new FileEntries({ dataDirectory, ownPack: packs.ownPack, parentPack: packs.parentPack })
   const skipped: string[] = []
   const tally = new Tally(total, entries, job.onProgress)
-  const takingOver = new TakingOver(job.repository, session, signal)
+  const takingOver = new TakingOver(job.repository, packsToTakeOver(job), signal)
   const chunkKey = job.parent?.manifest.chunkKey ?? newChunkKey()
   const takenPack = (key: string): number => packs.takenPack(takingOver.reference(key))
   const batches = planCopy(listDataDirectory(place, { signal }), {
@@ -175,6 +175,12 @@ class PacksOfBackup {
       return reference
     })
   }
+}
+
+/** Those that died before the parent began have nothing that the parent does not have as well. */
+function packsToTakeOver({ session, parent }: CopyJob): readonly string[] {
+  const since = parent?.manifest.facts.backup ?? ''
+  return session.adoptablePacks.filter((key) => backupOfPack(key) > since)
 }
 
 function takersOf({ session, parent }: CopyJob, packs: readonly PackReference[]): Record<string, string> {

@@ -1,4 +1,3 @@
-import type { BackupSession } from '../repository/backup-session.ts'
 import type { PackReference } from '../repository/core/backup-facts.ts'
 import type { Repository } from '../repository/repository.ts'
 import { readIfStored } from '../repository/stored-objects.ts'
@@ -12,21 +11,21 @@ import { TakenOver } from './core/taken-over.ts'
 export class TakingOver {
   readonly takenOver = new TakenOver()
   readonly #repository: Repository
-  readonly #session: BackupSession
+  readonly #packs: readonly string[]
   readonly #signal: AbortSignal | undefined
   readonly #references = new Map<string, PackReference>()
   #waiting = 0
   #allCompared: (() => void) | undefined
 
-  constructor(repository: Repository, session: BackupSession, signal: AbortSignal | undefined) {
+  constructor(repository: Repository, packs: readonly string[], signal: AbortSignal | undefined) {
     this.#repository = repository
-    this.#session = session
+    this.#packs = packs
     this.#signal = signal
   }
 
   /** Packs to be compared; ends when the last of them has been. */
   async *work(): AsyncGenerator<Work, undefined> {
-    for (const objectKey of this.#session.adoptablePacks) {
+    for (const objectKey of this.#packs) {
       const bytes = await readIfStored(this.#repository.store, objectKey, { signal: this.#signal })
       if (bytes === undefined) continue
       this.#waiting += 1
