@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { checkS3Credentials, s3Settings } from './remote-store-settings.ts'
+import { checkS3Credentials, checkWebDavLogin, s3Settings, webDavSettings } from './remote-store-settings.ts'
 import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
 
 const repositoryName = setting(
@@ -82,9 +82,25 @@ const s3Repository = z
     checkS3Credentials(repository, context)
   })
 
+const webDavRepository = z
+  .strictObject({
+    name: repositoryName,
+    type: setting(kind('webdav'), {
+      about: '`webdav`: a folder of a WebDAV server, such as a Nextcloud.',
+      change: 'restart',
+      example: 'webdav',
+    }),
+    ...webDavSettings,
+    ...repositoryKeys,
+  })
+  .superRefine((repository, context) => {
+    requireKey(repository, context)
+    checkWebDavLogin(repository, context)
+  })
+
 /** Where backups and WAL go; the first repository is the one commands use when none is named. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository]))
+  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
