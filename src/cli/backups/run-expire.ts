@@ -94,6 +94,7 @@ function expiryDocument({ repository, dryRun, plan, dumps, proofs }: Expiry): ob
     damagedDumps: dumps.damaged,
     deadSessions: plan.deadSessions,
     liveSessions: plan.liveSessions,
+    interruptedSessions: plan.interruptedSessions,
   }
 }
 
@@ -116,6 +117,9 @@ function renderExpiry({ repository, dryRun, plan, dumps, proofs }: Expiry, now: 
   for (const backup of plan.deadSessions) lines.push(`backup ${backup} was begun and never completed: ${goes}`)
   for (const backup of plan.liveSessions) {
     lines.push(`backup ${backup} is being taken, or has died less than three days ago: all WAL stays until it is done`)
+  }
+  for (const backup of plan.interruptedSessions) {
+    lines.push(`backup ${backup} did not come to its end: what it has stored stays for the next backup, for three days`)
   }
   return [...lines, ...renderDumps(dumps, now, dryRun)].join('\n')
 }

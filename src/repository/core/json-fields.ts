@@ -24,6 +24,8 @@ export interface Fields {
   objects(name: string): Fields[]
   texts(name: string): Record<string, string>
   textList(name: string): string[]
+  /** Empty where there is none. */
+  optionalTextList(name: string): string[]
   numberRows(name: string, width: number): number[][]
 }
 
@@ -37,6 +39,10 @@ export function fieldsOf(value: unknown, where: string): Fields {
     if (pattern !== undefined && !pattern.test(found)) fail(at(name), `like ${pattern.source}`, found)
     return found
   }
+  const textList = (name: string): string[] =>
+    list(source.get(name), at(name)).map((item, index) =>
+      typeof item === 'string' ? item : fail(`${at(name)}[${index}]`, 'a text', item),
+    )
   return {
     where,
     raw: value,
@@ -65,10 +71,8 @@ export function fieldsOf(value: unknown, where: string): Fields {
       const inner = fieldsOf(source.get(name), at(name))
       return Object.fromEntries(Object.keys(source.get(name) as object).map((key) => [key, inner.text(key)]))
     },
-    textList: (name) =>
-      list(source.get(name), at(name)).map((item, index) =>
-        typeof item === 'string' ? item : fail(`${at(name)}[${index}]`, 'a text', item),
-      ),
+    textList,
+    optionalTextList: (name) => ((source.get(name) ?? null) === null ? [] : textList(name)),
     numberRows: (name, width) =>
       list(source.get(name), at(name)).map((row, index) => {
         const cells = list(row, `${at(name)}[${index}]`)
