@@ -7,6 +7,7 @@ import { retentionSection } from './retention-section.ts'
 import { choice, setting, text } from './setting.ts'
 import { repositoriesSection, walSection } from './storage-sections.ts'
 import { schedulesSection } from './schedules-section.ts'
+import { verificationSection } from './verification-section.ts'
 
 /**
  * `holdfast.yaml`. From this one schema come the parser and its errors, `holdfast config …`, the JSON Schema and
@@ -30,6 +31,7 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
+    verification: verificationSection,
     schedules: schedulesSection,
     log: z
       .strictObject({

@@ -24,8 +24,7 @@ function copier(change: Partial<CopierAnswer> = {}): CopierAnswer {
 
 function problemsOf(answer: ArchivedRepository['copier']): readonly string[] {
   const lag = answer === null || answer === 'none' ? null : copyLag(answer, now)
-  const place = { name: 'offsite', copyOf: 'local', readable: true, backups: 1, damaged: [], last: null } as const
-  return copierProblems({ ...place, archivedTo: null, tailBytes: null, archiver: null, copier: answer, lag })
+  return copierProblems({ name: 'offsite', copier: answer, lag })
 }
 
 test('a copy that has everything is not behind, whatever the second', () => {

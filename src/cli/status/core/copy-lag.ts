@@ -24,7 +24,11 @@ export function copyLag(copier: CopierAnswer, now: EpochMs): CopyLag {
 }
 
 /** What keeps a copy from being one. */
-export function copierProblems({ name, copier, lag }: ArchivedRepository): readonly string[] {
+export function copierProblems({
+  name,
+  copier,
+  lag,
+}: Pick<ArchivedRepository, 'name' | 'copier' | 'lag'>): readonly string[] {
   if (copier === null) return []
   if (copier === 'none') return [`repository ${name}: no copier runs, so nothing reaches it`]
   const { error, problems, problemCount } = copier
