@@ -98,9 +98,12 @@ const webDavRepository = z
     checkWebDavLogin(repository, context)
   })
 
+/** One repository, in a configuration or made from an address. */
+export const repositorySchema = z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository])
+
 /** Where backups and WAL go; the first repository is the one commands use when none is named. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
+  .array(repositorySchema)
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
