@@ -14,6 +14,7 @@ import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
+import { storeCommands } from './commands/store.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
 import { walCommands } from './commands/wal.ts'
@@ -34,6 +35,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   dumpsCommand,
   loadCommand,
   walCommands,
+  storeCommands,
   checkCommand,
   configCommands,
   versionCommand,

@@ -1,5 +1,5 @@
 import { UsageError, asText, defineCommand } from '../command.ts'
-import { loadContextConfig } from '../context-config.ts'
+import { storeOptions } from '../stores/store-options.ts'
 
 function parseWorkers(text: string): number {
   const workers = Number(text)
@@ -91,6 +91,7 @@ export const restoreCommand = defineCommand({
       about: 'a PostgreSQL parameter for the copy, such as a smaller shared_buffers; may be given several times',
       parse: parseParameter,
     },
+    ...storeOptions,
     workers: {
       flag: '--workers <n>',
       about: 'threads that decrypt and write (default: one a core)',
@@ -108,6 +109,10 @@ export const restoreCommand = defineCommand({
       command: "holdfast restore --to /srv/before --target-time '2026-11-22 13:00:00+00' --before",
       about: 'as it was just before something went wrong',
     },
+    {
+      command: 'holdfast restore --to /srv/restored --store s3://acme-backups/main --passphrase-file ./passphrase',
+      about: 'on a new machine, with only the key and the address of the store',
+    },
   ],
   exits: {
     ok: 'restored to the target (or the plan can be carried out)',
@@ -121,7 +126,7 @@ export const restoreCommand = defineCommand({
   },
   run: async (context, options) => {
     const { runRestoreCommand } = await import('../restore/run-restore-command.ts')
-    const { config } = await loadContextConfig(context)
-    return await runRestoreCommand(config, context, options)
+    const { commandConfig } = await import('../stores/command-config.ts')
+    return await runRestoreCommand(await commandConfig(context, options), context, options)
   },
 })
