@@ -23,6 +23,10 @@ export async function commandConfig(context: CommandContext, options: StoreOptio
   const [first] = own?.repositories ?? []
   const given = options.passphraseFile ?? options.privateKeyFile
   const keys = given === undefined && first !== undefined ? first : options
+  if ((keys.passphraseFile ?? keys.privateKeyFile) === undefined) {
+    const message = 'Cannot open the repository of --store: --passphrase-file or --private-key-file is missing'
+    throw new Fault(cliFaults['cli-usage'], message, { hint: 'One of them opens it, as when it was made.' })
+  }
   const repository = parseStoreAddress(options.store, keys, context.workingDirectory)
   const cluster = options.cluster ?? own?.cluster ?? (await onlyCluster(context, repository))
   return { ...(own ?? placeholder()), cluster, repositories: [repository] }

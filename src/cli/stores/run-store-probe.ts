@@ -75,7 +75,7 @@ async function probed(
     return chooseRepository((await loadContextConfig(context)).config, options.repository)
   }
   // No key is needed: nothing in it is opened.
-  return parseStoreAddress(options.store, { passphraseFile: '/dev/null' }, context.workingDirectory)
+  return parseStoreAddress(options.store, {}, context.workingDirectory)
 }
 
 interface OpenedForProbe extends AsyncDisposable {

@@ -20,9 +20,6 @@ export interface AddressKeys {
  */
 export function parseStoreAddress(address: string, keys: AddressKeys, directory: string): RepositoryConfig {
   const settings = readSettings(address, directory)
-  if ((keys.passphraseFile ?? keys.privateKeyFile) === undefined) {
-    throw unreadable(address, '--passphrase-file or --private-key-file is missing, which opens the repository')
-  }
   const absolute = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : resolve(directory, path)
   const opened = defined({
