@@ -25,8 +25,13 @@ export const hastyClock: Clock = { ...systemClock, sleep: async (_, options) => 
 export class CopyModel {
   readonly objects: Map<string, Uint8Array> = new Map(origin)
   readonly copied: Map<string, Uint8Array> = new Map()
-  readonly model: ModelCluster = new ModelCluster({ ...created, store: memoryStore(this.objects) })
-  readonly copyStore: ObjectStore = memoryStore(this.copied)
+  readonly model: ModelCluster
+  readonly copyStore: ObjectStore
+
+  constructor(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
+    this.model = new ModelCluster({ ...created, store: wrap(memoryStore(this.objects)) })
+    this.copyStore = wrap(memoryStore(this.copied))
+  }
 
   get first(): Repository {
     return this.model.repository
