@@ -55,8 +55,13 @@ export class CopyModel {
     return copyOnce(this.route(stores))
   }
 
-  expireCopy(policy: RetentionPolicy, store: ObjectStore = this.copyStore): ReturnType<typeof expireBackups> {
-    return expireBackups({ ...this.first, store }, cluster, policy, { clock: this.model.clock, first: this.first })
+  expireCopy(
+    policy: RetentionPolicy,
+    store: ObjectStore = this.copyStore,
+    firstStore: ObjectStore = this.first.store,
+  ): ReturnType<typeof expireBackups> {
+    const first = { ...this.first, store: firstStore }
+    return expireBackups({ ...this.first, store }, cluster, policy, { clock: this.model.clock, first })
   }
 
   /** L5 and L6 in both places: what is listed is whole and can be restored by itself. */
