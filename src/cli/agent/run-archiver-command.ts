@@ -4,6 +4,7 @@ import type { Config } from '../../config/schema.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
+import { archiverSlot } from './archiver-slot.ts'
 import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { findWalDonors } from './wal-donors.ts'
 
@@ -36,9 +37,4 @@ export async function runArchiverCommand(
     },
     { input: process.stdin, output: process.stdout },
   )
-}
-
-/** No node may be called like this: `node.name` does not begin with `archive-`. */
-function archiverSlot(repository: string): string {
-  return `holdfast_archive_${repository.replaceAll('-', '_')}`
 }

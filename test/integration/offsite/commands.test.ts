@@ -73,6 +73,13 @@ describe('a cluster with a copy in another place', { concurrency: false, timeout
     cluster.start(node)
     await cluster.waitFor<Status>(node, 'status', ({ acceptsWrites }) => acceptsWrites === true)
     await cluster.withPrimary((sql) => sql.query('CREATE TABLE kept (t text)'))
+    // As it was when every repository had an archiver of its own.
+    await cluster.withPrimary((sql) =>
+      sql.query("SELECT pg_create_physical_replication_slot('holdfast_archive_offsite', true)"),
+    )
+    await cluster.stop(node)
+    cluster.start(node)
+    await cluster.waitFor<Status>(node, 'status', ({ acceptsWrites }) => acceptsWrites === true)
     assert.equal((await cluster.holdfast(node, 'backup')).code, 0)
     const status = await cluster.waitFor<Status>(node, 'status', ({ problems }) =>
       problems.some((problem) => problem.startsWith('repository offsite cannot be copied to: Cannot open the store')),
