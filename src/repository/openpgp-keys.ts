@@ -6,6 +6,7 @@ import { fieldsOf } from './core/json-fields.ts'
 import { Malformed } from './core/malformed.ts'
 import { repositoryFaults } from './faults.ts'
 import type { DataKey } from './keyring.ts'
+import { openPassphraseMessage } from './passphrase-message.ts'
 
 /** What can open a key object: the repository's passphrase, or an OpenPGP private key it was encrypted to. */
 export interface KeyAccess {
@@ -59,6 +60,8 @@ export async function wrapKey(key: WrappedKey, access: KeyRecipients): Promise<U
 
 /** The data key in a key object; undefined when `access` does not open it. Throws {@link Malformed} for damage. */
 export async function unwrapKey(object: Uint8Array, access: KeyAccess): Promise<WrappedKey | undefined> {
+  const quick = openQuickly(object, access)
+  if (quick !== undefined) return quick
   const openpgp = await import('openpgp')
   const message = await openpgp
     .readMessage({ armoredMessage: Buffer.from(object).toString('utf8') })
@@ -77,6 +80,13 @@ export async function unwrapKey(object: Uint8Array, access: KeyAccess): Promise<
     if (error instanceof Malformed) throw error
     return undefined
   }
+}
+
+/** With the passphrase and without the library, where that is possible. */
+function openQuickly(object: Uint8Array, { passphrase }: KeyAccess): WrappedKey | undefined {
+  if (passphrase === undefined) return undefined
+  const plain = openPassphraseMessage(Buffer.from(object).toString('latin1'), passphraseText(passphrase))
+  return plain === undefined ? undefined : parseWrappedKey(Buffer.from(plain).toString('utf8'))
 }
 
 /** Passphrases come from files, and files end with a line break that is not part of them. */
