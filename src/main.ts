@@ -50,6 +50,10 @@ function listenForStop(): Promise<NodeJS.Signals> {
     resolve(name)
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onStop)
+  // A job ends with whoever began it, also when that is killed.
+  if (process.env['HOLDFAST_END_WITH_INPUT'] === '1') {
+    process.stdin.once('end', () => void (heard || onStop('SIGHUP'))).resume()
+  }
   return promise
 }
 

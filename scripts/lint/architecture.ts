@@ -8,7 +8,7 @@ const layers: readonly (readonly string[])[] = [
   ['main.ts'],
   ['cli', 'http'],
   ['config'],
-  ['drill', 'alert'],
+  ['drill', 'alert', 'schedule'],
   ['cluster', 'component'],
   ['backup', 'restore', 'archive'],
   ['repository'],

@@ -1,4 +1,6 @@
 import type { Clock } from '../std/clock.ts'
+import { parseDuration } from '../std/duration.ts'
+import type { Duration } from '../std/duration.ts'
 import type { ExitClass } from '../std/fault.ts'
 import type { HttpServer, HttpServerOptions } from './http-server.ts'
 import type { Output } from './terminal/output.ts'
@@ -32,6 +34,8 @@ export interface CommandGroup {
   readonly name: string
   readonly summary: string
   readonly description: string
+  /** The command that the group's name alone stands for. */
+  readonly default?: string
   readonly commands: readonly Command[]
 }
 
@@ -95,6 +99,13 @@ export function defineCommand<const Table extends OptionTable>(
 ): Command {
   // The parser fills exactly the keys of the table, with what each option's `parse` gave.
   return { ...command, run: (context, options, rest) => command.run(context, options as OptionValues<Table>, rest) }
+}
+
+/** Reads an option's value as a length of time. */
+export function asDuration(text: string): Duration {
+  const duration = parseDuration(text)
+  if (duration === undefined) throw new UsageError('a duration with its unit, like 30d or 12h')
+  return duration
 }
 
 /** Takes an option's value as it is. */

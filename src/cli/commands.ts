@@ -12,6 +12,7 @@ import { loadCommand } from './commands/load.ts'
 import { expireCommand } from './commands/expire.ts'
 import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
+import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
@@ -26,6 +27,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   backupsCommand,
   holdCommand,
   expireCommand,
+  scheduleCommands,
   restoreCommand,
   dumpCommand,
   dumpsCommand,

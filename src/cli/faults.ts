@@ -11,6 +11,11 @@ export const cliFaults = defineFaults({
     meaning: 'A command needs a repository, and the configuration has none, or none of the given name.',
     hint: 'Add it to `repositories` in holdfast.yaml; `holdfast config reference repositories` explains the keys.',
   },
+  'cli-not-confirmed': {
+    exitClass: 'refused',
+    meaning: 'Something would be overwritten, and nobody said that it may be.',
+    hint: 'Give --yes, or run the command at a terminal and answer its question.',
+  },
   'cli-switchover-refused': {
     exitClass: 'refused',
     meaning: 'A switchover was asked for that cannot be done, or the leader called it off.',

@@ -39,11 +39,11 @@ export function createProgram(version: string, found: (request: Request) => void
 
 function addGroup(parent: Commander, group: CommandGroup, found: (request: Request) => void): void {
   const child = subcommand(parent, group)
-  for (const command of group.commands) addCommand(child, command, found)
+  for (const command of group.commands) addCommand(child, command, found, command.name === group.default)
 }
 
-function addCommand(parent: Commander, command: Command, found: (request: Request) => void): void {
-  const child = subcommand(parent, command)
+function addCommand(parent: Commander, command: Command, found: (request: Request) => void, isDefault = false): void {
+  const child = subcommand(parent, command, isDefault)
   for (const argument of command.arguments ?? []) child.argument(argument.syntax, argument.about)
   const names = Object.entries(command.options).map(([name, option]) => {
     const added = new CommanderOption(option.flag, option.about)
@@ -72,9 +72,9 @@ function addCommand(parent: Commander, command: Command, found: (request: Reques
   })
 }
 
-function subcommand(parent: Commander, entry: Command | CommandGroup): Commander {
+function subcommand(parent: Commander, entry: Command | CommandGroup, isDefault = false): Commander {
   return parent
-    .command(entry.name, { hidden: 'hidden' in entry && (entry.hidden ?? false) })
+    .command(entry.name, { isDefault, hidden: 'hidden' in entry && (entry.hidden ?? false) })
     .summary(entry.summary)
     .description(entry.description)
     .helpOption('-h, --help', 'show this help')

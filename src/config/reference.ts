@@ -19,6 +19,8 @@ const sectionIntroductions: Readonly<Record<string, string>> = {
   repositories: 'Where backups and WAL go. The first one is used when a command names none.',
   wal: 'How WAL reaches the repositories.',
   retention: 'Which backups `holdfast expire` keeps. One goes when no rule and no hold keeps it.',
+  schedules:
+    'What the agent of the leader does by itself, and when. Cron expressions have five fields, or six with seconds first; the [guide](../guide/schedules.md) explains them.',
   log: "The agent's log.",
 }
 

@@ -4,6 +4,7 @@ import { apiSection, coordinatorSection, durabilitySection, leaseSection } from 
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
 import { choice, setting, text } from './setting.ts'
+import { schedulesSection } from './schedules-section.ts'
 import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
 
 /**
@@ -28,6 +29,7 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
+    schedules: schedulesSection,
     log: z
       .strictObject({
         level: setting(choice(['error', 'warn', 'info', 'debug']).prefault('info'), {

@@ -35,13 +35,14 @@ export function setting<Schema extends z.ZodType>(schema: Schema, facts: Setting
   return schema
 }
 
-function value<Schema extends z.ZodType>(schema: Schema, facts: ValueFacts): Schema {
+/** Attaches what a value is, in words. */
+export function described<Schema extends z.ZodType>(schema: Schema, facts: ValueFacts): Schema {
   valueFacts.add(schema, facts)
   return schema
 }
 
 export function text(pattern: RegExp, expects: string): z.ZodString {
-  return value(z.string().regex(pattern), { kind: 'text', expects })
+  return described(z.string().regex(pattern), { kind: 'text', expects })
 }
 
 export function absolutePath(options: { readonly maxLength?: number } = {}): z.ZodString {
@@ -52,19 +53,19 @@ export function absolutePath(options: { readonly maxLength?: number } = {}): z.Z
     .refine(isAbsolute)
     .refine((path) => !path.includes('\0'))
   const limit = options.maxLength === undefined ? '' : ` of at most ${most} characters`
-  return value(schema, { kind: 'path', expects: `an absolute path${limit}` })
+  return described(schema, { kind: 'path', expects: `an absolute path${limit}` })
 }
 
 const hostName = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$/
 
 export function host(): z.ZodString {
   const schema = z.string().refine((name) => isIP(name) !== 0 || hostName.test(name))
-  return value(schema, { kind: 'text', expects: 'a host name or an IP address' })
+  return described(schema, { kind: 'text', expects: 'a host name or an IP address' })
 }
 
 export function wholeNumber(min: number, max: number, unit?: string): z.ZodNumber {
   const facts = { kind: 'number', expects: `a whole number from ${min} to ${max}` } as const
-  return value(z.number().int().min(min).max(max), unit === undefined ? facts : { ...facts, unit })
+  return described(z.number().int().min(min).max(max), unit === undefined ? facts : { ...facts, unit })
 }
 
 export function port(): z.ZodNumber {
@@ -74,7 +75,7 @@ export function port(): z.ZodNumber {
 export function duration(min: string, max: string): z.ZodType<Duration, string> {
   const schema = bounded(parseDuration, (read) => read.ms, min, max)
   const expects = `a duration with its unit (ms, s, m, h, d) from ${min} to ${max}`
-  return value(schema, { kind: 'duration', expects, unit: 'ms, s, m, h, d' })
+  return described(schema, { kind: 'duration', expects, unit: 'ms, s, m, h, d' })
 }
 
 function bounded<Parsed>(
@@ -96,27 +97,27 @@ function bounded<Parsed>(
 export function choice<const Choices extends readonly [string, ...string[]]>(
   choices: Choices,
 ): z.ZodEnum<{ [Choice in Choices[number]]: Choice }> {
-  return value(z.enum(choices), { kind: 'choice', expects: `one of ${choices.join(', ')}` })
+  return described(z.enum(choices), { kind: 'choice', expects: `one of ${choices.join(', ')}` })
 }
 
 export function kind<const Name extends string>(name: Name): z.ZodLiteral<Name> {
-  return value(z.literal(name), { kind: 'choice', expects: name })
+  return described(z.literal(name), { kind: 'choice', expects: name })
 }
 
 /** A number that must be one of a few. */
 export function numberChoice<const Choices extends readonly [number, ...number[]]>(
   choices: Choices,
 ): z.ZodLiteral<Choices[number]> {
-  return value(z.literal([...choices]), { kind: 'choice', expects: `one of ${choices.join(', ')}` })
+  return described(z.literal([...choices]), { kind: 'choice', expects: `one of ${choices.join(', ')}` })
 }
 
 export function onOff(): z.ZodBoolean {
-  return value(z.boolean(), { kind: 'switch', expects: 'true or false' })
+  return described(z.boolean(), { kind: 'switch', expects: 'true or false' })
 }
 
 export function list<Item extends z.ZodType>(item: Item, least = 0): z.ZodArray<Item> {
   const expects = `a list of ${least} or more, each ${valueFacts.get(item)?.expects ?? 'as described'}`
-  return value(z.array(item).min(least), { kind: 'list', expects })
+  return described(z.array(item).min(least), { kind: 'list', expects })
 }
 
 const plainValue = z.union([z.string(), z.number(), z.boolean()])
@@ -124,7 +125,7 @@ const plainValue = z.union([z.string(), z.number(), z.boolean()])
 /** Names with plain values, all given back as text. */
 export function textMap(namePattern: RegExp, expects: string): z.ZodType<Readonly<Record<string, string>>> {
   const schema = z.record(z.string().regex(namePattern), plainValue.transform(String))
-  return value<z.ZodType<Readonly<Record<string, string>>>>(schema, { kind: 'map', expects })
+  return described<z.ZodType<Readonly<Record<string, string>>>>(schema, { kind: 'map', expects })
 }
 
 /** Writes a parsed value as the operator would: the inverse of parsing. */

@@ -35,7 +35,22 @@ export const restoreFaults = defineFaults({
   'restore-directory-not-empty': {
     exitClass: 'refused',
     meaning: 'A directory that a restore should fill already holds something.',
-    hint: 'Give an empty directory; what is left of a restore that failed may be removed.',
+    hint: 'Give an empty directory, or --delta to make a data directory of the same cluster into the backup.',
+  },
+  'restore-directory-in-use': {
+    exitClass: 'busy',
+    meaning: 'Another restore into the same directory is running.',
+    hint: 'Wait for its end, or end it.',
+  },
+  'restore-directory-not-owned': {
+    exitClass: 'refused',
+    meaning: 'A directory that a restore should fill belongs to another user; PostgreSQL would not start on it.',
+    hint: 'Run the restore as the user that runs PostgreSQL, and give that user the directory.',
+  },
+  'restore-read-failed': {
+    exitClass: 'failed',
+    meaning: 'A file that is there already could not be read to compare it with the backup.',
+    hint: 'Look at the named file and its file system; restore into an empty directory where the disk is failing.',
   },
   'restore-tablespace-unmapped': {
     exitClass: 'usage',
@@ -46,22 +61,28 @@ export const restoreFaults = defineFaults({
   'restore-write-failed': {
     exitClass: 'failed',
     meaning: 'A file of the restored data directory could not be written.',
-    hint: 'Look at the named directory and its file system, remove the incomplete restore and run it again.',
+    hint: 'Look at the named directory and its file system, then run the same command again.',
   },
   'restore-worker-failed': {
     exitClass: 'bug',
     meaning: 'A thread of the restore ended unexpectedly.',
-    hint: 'Remove the incomplete restore and run it again; report it with the message if it happens twice.',
+    hint: 'Run the same command again; report it with the message if it happens twice.',
   },
   'restore-incomplete': {
     exitClass: 'refused',
     meaning: 'A directory holds a restore that did not come to its end.',
-    hint: 'Remove the directory and restore again.',
+    hint: 'Run the same restore again, it goes on with what is missing; or remove the directory.',
   },
   'restore-wal-unreadable': {
     exitClass: 'integrity',
     meaning: 'The planned WAL holds no record at its end, so that recovery could not be told where to stop.',
     hint: 'Restore to an explicit target before the named position.',
+  },
+  'restore-tablespace-in-wal': {
+    exitClass: 'failed',
+    meaning:
+      'The WAL creates a tablespace at the path of the original, in a record that cannot be changed so that the copy keeps it to itself.',
+    hint: 'Restore from a backup that was taken after the tablespace was created, or to a target before that.',
   },
   'restore-recovery-failed': {
     exitClass: 'failed',

@@ -16,13 +16,15 @@ import { Secret } from '../std/secret.ts'
 import { isolationSettings, sandboxSettings } from './core/isolation.ts'
 import { readRecoveryEnd, recoverySettings } from './core/recovery-settings.ts'
 import type { ExactTarget, RecoveryAction } from './core/recovery-settings.ts'
+import type { TablespaceInWal } from './core/tablespaces-in-wal.ts'
 import { writeRestoredConfiguration } from './configuration.ts'
 import { openWalFeed } from './feed/wal-feed.ts'
 import type { WalFeed } from './feed/wal-feed.ts'
 import { latestRecord } from './latest-record.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 import { knownFault, recoveryFault } from './recovery-fault.ts'
-import { requireComplete } from './target-directory.ts'
+import { requireComplete } from './layout/claim-target.ts'
+import { recoveryMarker, removeRestoreNote } from './layout/restore-note.ts'
 
 export interface RecoverOptions {
   readonly installation: Installation
@@ -63,6 +65,8 @@ export interface Recovered extends AsyncDisposable {
   /** Where recovery ended, in PostgreSQL's words. */
   readonly stoppedAt: string | undefined
   readonly elapsedMs: number
+  /** Tablespaces created after the backup: they lie in the data directory, not where the original has them. */
+  readonly tablespacesInPlace: readonly TablespaceInWal[]
   /** Opens a paused server for writing. */
   promote(): Promise<void>
   stop(): Promise<void>
@@ -120,11 +124,13 @@ export async function recover(
   const run: RecoveryRun = { ...ended, server, startedAt, connection: connectionTo(socketDirectory, options) }
   await waitForTarget(run)
   if (options.action === 'promote') await writeRestoredConfiguration(dataDirectory, settings)
+  await removeRestoreNote(dataDirectory, recoveryMarker)
   const owned = stack.move()
   return {
     connection: options.action === 'shutdown' ? undefined : run.connection,
     stoppedAt: readRecoveryEnd(await readFile(logFile, 'utf8')).stoppedAt,
     elapsedMs: clock.monotonic() - startedAt,
+    tablespacesInPlace: feed.tablespacesInPlace,
     promote: async () => {
       await withSql(run.connection, { signal }, (sql) => sql.query('SELECT pg_promote(true, 3600)'))
       await writeRestoredConfiguration(dataDirectory, settings)

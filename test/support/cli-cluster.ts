@@ -66,13 +66,15 @@ export function runHoldfast(
 export interface CliClusterOptions {
   /** Words before each command of a node, for one that runs in a namespace of its own. */
   readonly launchers?: ReadonlyMap<string, readonly string[]>
+  /** By default no job runs by itself. */
+  readonly schedules?: object
 }
 
 /** Writes configurations and secrets for nodes of these names below a directory, and starts nothing. */
 export async function prepareCliCluster(
   directory: string,
   names: readonly string[],
-  { launchers }: CliClusterOptions = {},
+  { launchers, schedules }: CliClusterOptions = {},
 ): Promise<CliCluster> {
   const secretsDirectory = join(directory, 'secrets')
   const repositoryPath = join(directory, 'repository')
@@ -113,6 +115,7 @@ export async function prepareCliCluster(
       coordinator: { type: 'embedded', file: join(directory, 'coordinator', 'coordinator.db') },
       repositories: [{ name: 'local', type: 'filesystem', path: repositoryPath, passphraseFile }],
       wal: { flush: '1s' },
+      schedules: schedules ?? { backup: { at: 'off', atOnce: false } },
     }
     await mkdir(join(directory, name), { recursive: true, mode: 0o700 })
     await writeFile(node.configFile, stringify(config))
@@ -125,7 +128,7 @@ export async function prepareCliCluster(
   const stop = async (node: CliNode): Promise<number | null> => {
     const agent = agents.get(node.name)
     agents.delete(node.name)
-    if (agent === undefined || agent.exitCode !== null) return agent?.exitCode ?? null
+    if (agent === undefined || agent.exitCode !== null || agent.signalCode !== null) return agent?.exitCode ?? null
     const ended = new Promise<number | null>((resolve) => agent.once('exit', resolve))
     agent.kill('SIGTERM')
     return await ended

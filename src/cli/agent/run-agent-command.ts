@@ -5,6 +5,7 @@ import type { AgentOptions } from '../../cluster/agent/agent-options.ts'
 import { runAgent } from '../../cluster/agent/run-agent.ts'
 import type { Agent } from '../../cluster/agent/run-agent.ts'
 import type { LoadedConfig } from '../../config/load.ts'
+import type { Schedules } from '../../schedule/keep-schedules.ts'
 import type { Config } from '../../config/schema.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import { dataDirectoryMajor, isDataDirectory } from '../../postgres/data-directory.ts'
@@ -16,6 +17,7 @@ import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
 import { keepArchiving } from './archiver-child.ts'
+import { gapNames, openSchedules } from './open-schedules.ts'
 
 /** Runs the node of a configuration until the signal aborts: agent, HTTP server, and one archiver a repository. */
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
@@ -26,7 +28,7 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
   const archivers = new Map<string, ArchiverReport>()
   let agent: Agent | undefined
   await using coordinator = await openConfiguredCoordinator(config, clock, { create: true })
-  const archive = (leading: AbortSignal): Promise<unknown> =>
+  const archive = (leading: AbortSignal, schedules: Schedules): Promise<unknown> =>
     Promise.all(
       config.repositories.map(({ name: repository }) =>
         keepArchiving(
@@ -37,8 +39,11 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
             environment,
             clock,
             log,
-            onReport: (report) =>
-              void (report === undefined ? archivers.delete(repository) : archivers.set(repository, report)),
+            onReport: (report) => {
+              if (report === undefined) archivers.delete(repository)
+              else archivers.set(repository, report)
+              if (repository === config.repositories[0]?.name) schedules.noteGaps(gapNames(report))
+            },
           },
           leading,
         ),
@@ -51,7 +56,10 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     agentVersion: context.version,
     clock,
     log,
-    whileLeading: async (_leadership, leading) => void (await archive(leading)),
+    whileLeading: async ({ term }, leading) => {
+      const schedules = openSchedules({ file, config }, { coordinator, term, context, log })
+      await Promise.all([archive(leading, schedules), schedules.keep(leading)])
+    },
   }
   await using server = await context.openHttpServer({
     ...config.api,

@@ -6,11 +6,13 @@ import type { Config } from '../../config/schema.ts'
 import { backupOfPack } from '../../repository/core/object-names.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
+import type { Duration } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
 import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+import { backupNeed } from './backup-need.ts'
 
 const backupNiceness = 10
 
@@ -30,6 +32,8 @@ export async function runBackup(
     readonly repository: string | undefined
     readonly label: string | undefined
     readonly full: boolean
+    readonly fullAfter: Duration | undefined
+    readonly ifNone: boolean
     readonly readAll: boolean
     readonly workers: number | undefined
   },
@@ -39,6 +43,17 @@ export async function runBackup(
   setPriority(backupNiceness)
   const target = await localSuperuser(config)
   await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  const need = await backupNeed(opened.repository, config.cluster, {
+    ifNone: options.ifNone,
+    fullAfterMs: options.fullAfter?.ms,
+    now: clock.wall(),
+    signal,
+  })
+  if ('present' in need) {
+    if (context.json) output.printJson({ repository: opened.name, backup: null, present: need.present })
+    else output.print(`nothing to do: repository ${opened.name} has backup ${need.present}`)
+    return 'ok'
+  }
   const line = openProgressLine(clock)
   try {
     const result = await takeBackup(
@@ -48,7 +63,7 @@ export async function runBackup(
         signal,
         node: config.node.name,
         label: options.label,
-        full: options.full,
+        full: options.full || need.full,
         readAll: options.readAll,
         workers: options.workers,
         onProgress: ({ stage, bytesDone, bytesTotal }) =>

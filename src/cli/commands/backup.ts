@@ -1,4 +1,4 @@
-import { UsageError, asText, defineCommand } from '../command.ts'
+import { UsageError, asDuration, asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
 function parseWorkers(text: string): number {
@@ -16,6 +16,12 @@ export const backupCommand = defineCommand({
     repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: asText },
     label: { flag: '--label <text>', about: 'what you want to call the backup', parse: asText },
     full: { flag: '--full', about: 'copy everything, even what an earlier backup has' },
+    fullAfter: {
+      flag: '--full-after <duration>',
+      about: 'copy everything when the last backup that did is older: 30d',
+      parse: asDuration,
+    },
+    ifNone: { flag: '--if-none', about: 'do nothing when the repository has a backup of this cluster' },
     readAll: { flag: '--read-all', about: 'read every file, also those that look untouched since the last backup' },
     workers: {
       flag: '--workers <n>',

@@ -31,10 +31,16 @@ export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'restore the cluster, to any moment of the archive, into a directory',
   description:
-    'Plans a restore from what the repository holds, shows the plan, then lays the backup out in an empty directory, every byte verified, and replays the archived WAL up to the target on a server that reaches nobody. It fails closed: when anything that the plan needs is missing or altered, the database is not opened. The running cluster is not touched. The restored copy stays isolated (no archiving, no replication, no network) until a person makes it a server. Without a target it goes to the end of the archive.',
+    'Plans a restore from what the repository holds, shows the plan, then lays the backup out in an empty directory (or, with --delta, makes a stopped data directory of the same cluster into it), every byte verified, and replays the archived WAL up to the target on a server that reaches nobody. It fails closed: when anything that the plan needs is missing or altered, the database is not opened. The running cluster is not touched. The restored copy stays isolated (no archiving, no replication, no network) until a person makes it a server. Without a target it goes to the end of the archive. A restore that was interrupted goes on when the same command is run again.',
   options: {
     to: { flag: '--to <directory>', about: 'an empty or absent directory for the data', parse: asText },
     plan: { flag: '--plan', about: 'show the plan and do nothing' },
+    dryRun: { flag: '--dry-run', about: 'the same as --plan' },
+    delta: {
+      flag: '--delta',
+      about: 'onto a data directory of the same cluster: only what differs is fetched and written',
+    },
+    yes: { flag: '--yes', about: 'overwrite without asking' },
     backup: {
       flag: '--backup <id>',
       about: 'start from this backup (default: the newest before the target)',
@@ -95,6 +101,10 @@ export const restoreCommand = defineCommand({
     { command: 'holdfast restore --plan', about: 'what it would take to restore everything' },
     { command: 'holdfast restore --to /srv/restored', about: 'everything up to the end of the archive' },
     {
+      command: 'holdfast restore --delta --to /var/lib/postgresql/16/main',
+      about: 'onto what is left of a stopped server, fetching only what differs',
+    },
+    {
       command: "holdfast restore --to /srv/before --target-time '2026-11-22 13:00:00+00' --before",
       about: 'as it was just before something went wrong',
     },
@@ -103,7 +113,8 @@ export const restoreCommand = defineCommand({
     ok: 'restored to the target (or the plan can be carried out)',
     failed: 'not restored; the directory holds no database that could be opened by mistake',
     notFound: 'there is no repository or no such backup',
-    refused: 'the directory is not empty, the key does not open the repository, or this is root',
+    refused:
+      'the directory is not empty, a server runs on it or it is of another cluster, it was not confirmed, the key does not open the repository, or this is root',
     busy: 'something that is needed is in use',
     unreachable: 'the repository does not answer',
     integrity: 'something the plan needs is missing or altered; nothing was opened',

@@ -18,14 +18,15 @@ export const statusCommand = defineCommand({
     unreachable: 'the coordinator does not answer',
   },
   run: async (context) => {
-    const [{ observeStatus }, { renderStatus }, { toJson }] = await Promise.all([
+    const [{ observeStatus }, { renderStatus }, { toJson }, { jobDocument }] = await Promise.all([
       import('../status/observe-status.ts'),
       import('../status/render-status.ts'),
       import('../../cluster/core/json-reader.ts'),
+      import('../schedule/job-text.ts'),
     ])
     const { config } = await loadContextConfig(context)
     const report = await observeStatus(config, context)
-    if (context.json) context.output.printJson(JSON.parse(toJson(report)))
+    if (context.json) context.output.printJson(JSON.parse(toJson({ ...report, jobs: report.jobs.map(jobDocument) })))
     else {
       context.output.print(
         renderStatus(report, context.clock.wall(), (style, text) => context.output.style(style, text)),

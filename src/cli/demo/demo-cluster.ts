@@ -136,6 +136,8 @@ function nodeConfig(
     coordinator: { type: 'embedded', file: join(options.directory, 'coordinator', 'coordinator.db') },
     repositories: [{ name: 'local', type: 'filesystem', path: repositoryPath, passphraseFile: files.passphrase }],
     wal: { flush: '1s' },
+    // The demo takes its backups itself, to show them.
+    schedules: { backup: { at: 'off', atOnce: false } },
   }
 }
 

@@ -1,27 +1,46 @@
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Config } from '../../config/schema.ts'
+import { readControlFile } from '../../postgres/control-file.ts'
 import { chooseInstallation, installationSearch } from '../../postgres/installation.ts'
+import type { Installation } from '../../postgres/installation.ts'
+import { openBackupManifest } from '../../repository/catalogue.ts'
+import { objectFault } from '../../repository/damage.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { forecastRestore } from '../../restore/core/forecast.ts'
 import { describeRecoveryTarget } from '../../restore/core/target.ts'
+import { restoreFaults } from '../../restore/faults.ts'
+import { inspectTarget } from '../../restore/layout/claim-target.ts'
+import type { TargetState } from '../../restore/layout/claim-target.ts'
+import { placeTablespaces } from '../../restore/layout/place-tablespaces.ts'
+import { roomFor } from '../../restore/layout/room.ts'
+import { measureFetch } from '../../restore/measure-fetch.ts'
+import { missingPacks } from '../../restore/missing-packs.ts'
 import { planFromRepository } from '../../restore/plan-from-repository.ts'
 import type { PlannedRestore } from '../../restore/plan-from-repository.ts'
 import { recover } from '../../restore/recover.ts'
+import { readRestoreHistory, recordRestore } from '../../restore/restore-history.ts'
 import { runRestore } from '../../restore/run-restore.ts'
-import { describeBytes } from '../../std/byte-size.ts'
-import { describeElapsed } from '../../std/duration.ts'
-import { Fault } from '../../std/fault.ts'
+import type { RestoreResult } from '../../restore/run-restore.ts'
+import { Fault, isFault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
-import { openProgressLine } from '../terminal/progress-line.ts'
+import { confirm } from '../terminal/confirm.ts'
+import { openProgressReport } from '../terminal/progress-report.ts'
 import { namingLeftovers } from './naming-leftovers.ts'
+import { describeOutcome, describeOutlook, outlookDocument } from './restore-report.ts'
+import type { RestoreOutlook } from './restore-report.ts'
 import { restoreRequest } from './restore-request.ts'
 import type { TargetOptions } from './restore-request.ts'
 
 export interface RestoreCommandOptions extends TargetOptions {
   readonly to: string | undefined
   readonly plan: boolean
+  readonly dryRun: boolean
+  readonly delta: boolean
+  readonly yes: boolean
   readonly action: 'promote' | 'shutdown' | undefined
   readonly repository: string | undefined
   readonly tablespace: ReadonlyMap<string, string> | undefined
@@ -35,60 +54,31 @@ export async function runRestoreCommand(
   config: Config,
   context: CommandContext,
   options: RestoreCommandOptions,
-): Promise<'ok'> {
+): Promise<'ok' | 'integrity'> {
   const { clock, signal, output } = context
-  const request = restoreRequest(options)
-  if (!options.plan) requireRunnable(options)
+  const onlyPlan = options.plan || options.dryRun
+  if (!onlyPlan) requireRunnable(options)
+  const given = options.to === undefined || options.to === '' ? undefined : options.to
+  const directory = given === undefined ? undefined : resolve(context.workingDirectory, given)
   await using opened = await openConfiguredRepository(chooseRepository(config, options.repository), { clock, signal })
-  const planned = await planFromRepository(opened.repository, config.cluster, request, { signal })
-  if (options.plan) {
-    if (context.json) output.printJson(planDocument(planned))
-    else output.print(describePlan(planned, clock.wall()))
-    return 'ok'
+  const { repository } = opened
+  const state: TargetState = directory === undefined ? { kind: 'empty' } : await inspectTarget(directory)
+  const planned = await planGoingOn(repository, config.cluster, context, options, state)
+  const outlook = await lookAhead(repository, planned, { config, context, options, directory })
+  if (onlyPlan || directory === undefined) {
+    if (context.json) output.printJson(outlookDocument(outlook))
+    else output.print(describeOutlook(outlook, clock.wall()))
+    return outlook.missingPacks.length === 0 ? 'ok' : 'integrity'
   }
-  if (!context.json) output.note(describePlan(planned, clock.wall()))
-  const search = installationSearch(context.environment, process.getuid?.() ?? 0)
-  const major = Math.floor(planned.commit.facts.postgresVersion / 10_000)
-  const { binDirectory } = config.postgres.major === major ? config.postgres : { binDirectory: undefined }
-  const installation = await chooseInstallation(search, { major, binDirectory })
-  const directory = resolve(context.workingDirectory, options.to ?? '')
+  if (!context.json) output.note(describeOutlook(outlook, clock.wall()))
+  const [missing] = outlook.missingPacks
+  if (missing !== undefined) throw objectFault(missing, 'missing', 'the backup needs it')
+  const installation = await installationFor(config, context, planned)
+  if (state.kind === 'occupied' && options.delta && !options.yes) {
+    await confirm(context, await overwriteQuestion(directory, planned))
+  }
   try {
-    const restored = await layOut(opened.repository, planned, directory, context, options)
-    const line = openProgressLine(clock)
-    await using recovered = await recover(opened.repository, planned, {
-      installation,
-      dataDirectory: directory,
-      action: options.action ?? 'promote',
-      superuser: config.postgres.superuser.name,
-      parameters: options.set,
-      clock,
-      signal,
-      onProgress: ({ bytesDone, bytesTotal }) => output.progress(line(bytesDone, bytesTotal, 'replaying WAL')),
-    })
-    await recovered.stop()
-    output.progress('')
-    const { stoppedAt, elapsedMs } = recovered
-    if (context.json) {
-      output.printJson({
-        plan: planDocument(planned),
-        restored,
-        recovered: { stoppedAt: stoppedAt ?? null, elapsedMs },
-      })
-    } else {
-      const libraries = Object.entries(installation.environment).map(([name, value]) => `${name}=${value} `)
-      const postgres = `${libraries.join('')}${installation.tools.postgres}`
-      output.print(
-        describeResult(planned, {
-          superuser: config.postgres.superuser.name,
-          directory,
-          postgres,
-          restored,
-          stoppedAt,
-          elapsedMs,
-          action: options.action,
-        }),
-      )
-    }
+    await carryOut(repository, planned, { config, context, options, directory, state, outlook, installation })
     return 'ok'
   } catch (error) {
     throw await namingLeftovers(signal.aborted ? signal.reason : error, directory)
@@ -105,85 +95,156 @@ function requireRunnable({ to }: RestoreCommandOptions): void {
   })
 }
 
-type Restored = Awaited<ReturnType<typeof runRestore>>
-
-async function layOut(
-  repository: Parameters<typeof runRestore>[0],
-  planned: PlannedRestore,
-  targetDirectory: string,
-  { clock, signal, output, workingDirectory }: CommandContext,
+/** A restore that did not come to its end goes on with its own backup, though there may be a newer one by now. */
+async function planGoingOn(
+  repository: Repository,
+  cluster: string,
+  { signal }: CommandContext,
   options: RestoreCommandOptions,
-): Promise<Restored> {
-  const into = options.tablespacesInto
-  const line = openProgressLine(clock)
-  return await runRestore(repository, planned, {
-    targetDirectory,
-    tablespaces: options.tablespace,
-    tablespacesInto: into === undefined ? undefined : resolve(workingDirectory, into),
-    workers: options.workers ?? availableParallelism(),
+  state: TargetState,
+): Promise<PlannedRestore> {
+  const request = restoreRequest(options)
+  const isSame = state.kind === 'unfinished' && state.note.target === describeRecoveryTarget(request.target)
+  if (isSame && request.backupId === undefined) {
+    try {
+      return await planFromRepository(repository, cluster, { ...request, backupId: state.note.backup }, { signal })
+    } catch (error) {
+      if (!isFault(error, restoreFaults['restore-no-backup'])) throw error
+    }
+  }
+  return await planFromRepository(repository, cluster, request, { signal })
+}
+
+interface Surroundings {
+  readonly config: Config
+  readonly context: CommandContext
+  readonly options: RestoreCommandOptions
+}
+
+async function lookAhead(
+  repository: Repository,
+  planned: PlannedRestore,
+  { config, context, options, directory }: Surroundings & { readonly directory: string | undefined },
+): Promise<RestoreOutlook> {
+  const { clock, signal } = context
+  const manifest = await openBackupManifest(repository, planned.commit, { signal })
+  const places = directory === undefined ? undefined : placeTablespaces(manifest.tablespaces, placing(context, options))
+  const rooms =
+    directory === undefined || places === undefined
+      ? []
+      : await roomFor({ path: directory, tablespaces: places }, manifest.files())
+  const missing = await missingPacks(repository, planned, { signal })
+  const workers = options.workers ?? availableParallelism()
+  const todo = { dataBytes: planned.commit.facts.dataBytes, walBytes: planned.plan.walBytes }
+  const forecast =
+    forecastRestore(await readRestoreHistory(historyFile(config)), todo) ??
+    (missing.length === 0 ? await measureFetch(repository, planned, { workers, clock, signal }) : undefined)
+  return { planned, forecast, rooms, missingPacks: missing, tablespaces: manifest.tablespaces }
+}
+
+function historyFile(config: Config): string {
+  return join(config.node.stateDirectory, 'restores.jsonl')
+}
+
+function placing(
+  { workingDirectory }: CommandContext,
+  { tablespace, tablespacesInto: into }: RestoreCommandOptions,
+): { readonly tablespaces: ReadonlyMap<string, string> | undefined; readonly tablespacesInto: string | undefined } {
+  return { tablespaces: tablespace, tablespacesInto: into === undefined ? undefined : resolve(workingDirectory, into) }
+}
+
+async function installationFor(
+  config: Config,
+  context: CommandContext,
+  { commit }: PlannedRestore,
+): Promise<Installation> {
+  const search = installationSearch(context.environment, process.getuid?.() ?? 0)
+  const major = Math.floor(commit.facts.postgresVersion / 10_000)
+  const { binDirectory } = config.postgres.major === major ? config.postgres : { binDirectory: undefined }
+  return await chooseInstallation(search, { major, binDirectory })
+}
+
+async function overwriteQuestion(directory: string, { plan }: PlannedRestore): Promise<string> {
+  const control = await readControlFile(directory)
+  const beyond =
+    control.checkpointLsn > plan.walEndLsn
+      ? ` Its WAL goes beyond the repository's, which ends at ${formatLsn(plan.walEndLsn)}: what is only there is lost.`
+      : ''
+  const what = `a data directory (${control.state}, timeline ${control.timeline}, checkpoint at ${formatLsn(control.checkpointLsn)})`
+  return `${directory} holds ${what}. Everything in it becomes backup ${plan.backup.id}.${beyond}`
+}
+
+interface Undertaking extends Surroundings {
+  readonly directory: string
+  readonly state: TargetState
+  readonly outlook: RestoreOutlook
+  readonly installation: Installation
+}
+
+async function carryOut(repository: Repository, planned: PlannedRestore, undertaking: Undertaking): Promise<void> {
+  const { config, context, options, directory, installation } = undertaking
+  const { clock, signal, output } = context
+  const report = openProgressReport(context)
+  const restored = isLaidOut(planned, undertaking.state)
+    ? undefined
+    : await runRestore(repository, planned, {
+        targetDirectory: directory,
+        delta: options.delta,
+        ...placing(context, options),
+        workers: options.workers ?? availableParallelism(),
+        clock,
+        signal,
+        onProgress: (progress) => report(`${progress.stage} files`, progress),
+      })
+  const action = options.action ?? 'promote'
+  await using recovered = await recover(repository, planned, {
+    installation,
+    dataDirectory: directory,
+    action,
+    superuser: config.postgres.superuser.name,
+    parameters: options.set,
     clock,
     signal,
-    onProgress: ({ stage, bytesDone, bytesTotal }) =>
-      output.progress(stage === 'writing' ? line(bytesDone, bytesTotal, 'restoring files') : `${stage} files`),
+    onProgress: (progress) => report('replaying WAL', progress),
   })
-}
-
-function planDocument({ plan, commit }: PlannedRestore): object {
-  return {
-    target: describeRecoveryTarget(plan.target),
-    backup: plan.backup.id,
-    backupStoppedAt: new Date(plan.backup.stopTimeMs).toISOString(),
-    timeline: plan.timeline,
-    path: plan.path.map(({ timeline }) => timeline),
-    dataBytes: plan.backup.sizeBytes,
-    storedBytes: commit.facts.packs.reduce((sum, pack) => sum + pack.sizeBytes, commit.manifest.sizeBytes),
-    walBytes: plan.walBytes,
-    walPieces: plan.wal.length,
-    startLsn: formatLsn(plan.backup.startLsn),
-    walEndLsn: formatLsn(plan.walEndLsn),
-    gap: plan.gap === undefined ? null : { timeline: plan.gap.timeline, endLsn: formatLsn(plan.gap.endLsn) },
+  await recovered.stop()
+  output.progress('')
+  await remember(undertaking, planned, restored, recovered.elapsedMs)
+  if (context.json) {
+    const { stoppedAt, elapsedMs, tablespacesInPlace } = recovered
+    const document = { plan: outlookDocument(undertaking.outlook), restored: restored ?? null }
+    output.printJson({ ...document, recovered: { stoppedAt: stoppedAt ?? null, elapsedMs, tablespacesInPlace } })
+    return
   }
+  const libraries = Object.entries(installation.environment).map(([name, value]) => `${name}=${value} `)
+  const postgres = `${libraries.join('')}${installation.tools.postgres}`
+  const superuser = config.postgres.superuser.name
+  output.print(describeOutcome({ planned, directory, postgres, superuser, restored, recovered, action }))
 }
 
-function describePlan({ plan, commit }: PlannedRestore, now: number): string {
-  const { backup } = plan
-  const stored = commit.facts.packs.reduce((sum, pack) => sum + pack.sizeBytes, commit.manifest.sizeBytes)
-  const wal = `${describeBytes(plan.walBytes)} from ${formatLsn(backup.startLsn)}, timeline ${plan.path.map(({ timeline }) => timeline).join(' → ')}`
-  return [
-    `target  ${describeRecoveryTarget(plan.target)}`,
-    `backup  ${backup.id}, ended ${describeElapsed(now - backup.stopTimeMs)} ago`,
-    `data    ${describeBytes(backup.sizeBytes)} in ${commit.facts.fileCount} files, ${describeBytes(stored)} to fetch`,
-    `wal     ${wal}; the archive reaches ${formatLsn(plan.walEndLsn)}`,
-    ...(plan.gap === undefined
-      ? []
-      : [`gap     WAL up to ${formatLsn(plan.gap.endLsn)} is missing; nothing beyond it can be reached`]),
-  ].join('\n')
+/** Whether only the recovery of the very same restore is left to do. */
+function isLaidOut({ plan }: PlannedRestore, state: TargetState): boolean {
+  return (
+    state.kind === 'unfinished' &&
+    state.stage === 'recovery' &&
+    state.note.backup === plan.backup.id &&
+    state.note.target === describeRecoveryTarget(plan.target) &&
+    state.note.timeline === plan.timeline
+  )
 }
 
-function describeResult(
-  planned: PlannedRestore,
-  result: {
-    readonly directory: string
-    readonly postgres: string
-    readonly superuser: string
-    readonly restored: Restored
-    readonly stoppedAt: string | undefined
-    readonly elapsedMs: number
-    readonly action: 'promote' | 'shutdown' | undefined
-  },
-): string {
-  const { directory, restored } = result
-  const files = `${describeBytes(restored.bytes)} in ${describeElapsed(restored.elapsedMs)}`
-  return [
-    `restored to ${describeRecoveryTarget(planned.plan.target)} in ${directory}`,
-    `  files ${files}, recovery ${describeElapsed(result.elapsedMs)}${result.stoppedAt === undefined ? '' : `, ended ${result.stoppedAt}`}`,
-    result.action === 'shutdown'
-      ? '  it is stopped at the target and not opened yet'
-      : `  it is stopped; it reaches nobody until you change its holdfast.conf. To look at it:`,
-    ...(result.action === 'shutdown'
-      ? []
-      : [
-          `    ${result.postgres} -D ${directory}    then: psql -h ${directory} -p 5432 -U ${result.superuser} postgres`,
-        ]),
-  ].join('\n')
+async function remember(
+  { config, context }: Undertaking,
+  { plan }: PlannedRestore,
+  restored: RestoreResult | undefined,
+  recoveryMs: number,
+): Promise<void> {
+  if (restored === undefined) return
+  await recordRestore(historyFile(config), {
+    at: new Date(context.clock.wall()).toISOString(),
+    writtenBytes: restored.bytes,
+    filesMs: Math.round(restored.elapsedMs),
+    walBytes: plan.target.kind === 'latest' || plan.target.kind === 'lsn' ? plan.walBytes : 0,
+    recoveryMs: Math.round(recoveryMs),
+  })
 }

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts'
 import type { Clock } from '../../std/clock.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
+import { observeJobs } from '../schedule/observe-jobs.ts'
 import { askAgents } from './ask-agents.ts'
 import { readClusterEntries } from './cluster-entries.ts'
 import { reportStatus } from './core/status-report.ts'
@@ -19,5 +20,10 @@ export async function observeStatus(
     askAgents(entries.members, signal),
     reportRepositories({ config, timeline, clock, signal }),
   ])
-  return reportStatus({ cluster: config.cluster, now: clock.wall(), entries, answers, repositories })
+  const now = clock.wall()
+  const [first] = repositories
+  const newestBackup = first?.readable === true ? (first.last?.startedAt ?? null) : null
+  const { jobs, unreadable } = await observeJobs(config, coordinator, { now, newestBackup, signal })
+  const { cluster } = config
+  return reportStatus({ cluster, now, entries, answers, repositories, jobs, jobsUnreadable: unreadable })
 }

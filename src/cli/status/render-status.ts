@@ -4,6 +4,7 @@ import type { EpochMs } from '../../std/clock.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
+import { describeLast, describeNext } from '../schedule/job-text.ts'
 import type { NodeReport, StatusReport } from './core/status-report.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
@@ -26,6 +27,7 @@ export function renderStatus(report: StatusReport, now: EpochMs, style: Output['
     field('failover', describeFailover(report, now)),
     ...report.repositories.map((repository) => field('backups', describeRepository(repository, now))),
   ]
+  for (const job of report.jobs) lines.push(field('job', describeJob(job, now)))
   if (report.repositories.length === 0) lines.push(field('backups', 'no repository is configured'))
   return lines.join('\n')
 }
@@ -82,6 +84,14 @@ function describeRepository(repository: StatusReport['repositories'][number], no
         ? 'no archiver'
         : `WAL ${archiver.state}, oldest not stored ${describeElapsed(archiver.tailAgeMs)}${behind}`
   return `${repository.name}: ${age} · ${tail}`
+}
+
+function describeJob(job: StatusReport['jobs'][number], now: EpochMs): string {
+  const { name, schedule, followsBackup, last } = job
+  const next = describeNext(job, now)
+  const when = next !== '' ? `next ${next}` : schedule === null && followsBackup ? 'after each backup' : 'off'
+  const took = last === null ? '' : ` in ${describeElapsed(last.durationMs)}`
+  return `${name}: ${job.running !== null || job.retry !== null ? next : when} · last ${describeLast(job, now)}${took}`
 }
 
 function field(name: string, text: string): string {

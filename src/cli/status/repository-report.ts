@@ -49,7 +49,10 @@ async function reportRepository(
     readable: true,
     backups: backups.length,
     damaged: damaged.map(({ backup }) => backup),
-    last: last === undefined ? null : { id: last.backup, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
+    last:
+      last === undefined
+        ? null
+        : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
   }
 }

@@ -26,6 +26,8 @@ export interface JsonReader {
   timelineOrNull(key: string): TimelineId | null
   oneOf<const Choice extends string>(key: string, choices: readonly Choice[]): Choice
   texts(key: string): readonly string[]
+  /** The names of all fields, where they are data. */
+  keys(): readonly string[]
   object(key: string): JsonReader
   objectOrNull(key: string): JsonReader | null
   objects(key: string): readonly JsonReader[]
@@ -90,6 +92,7 @@ function readObject(path: string, value: unknown): JsonReader {
       return choices.find((choice) => choice === field) ?? wrong(key, `one of ${choices.join(', ')}`)
     },
     texts: (key) => list(key).map((item) => (typeof item === 'string' ? item : wrong(key, 'a list of texts'))),
+    keys: () => Object.keys(fields),
     object,
     objectOrNull: (key) => orNull(key, object),
     objects: (key) => list(key).map((item, index) => readObject(`${path}.${key}[${index}]`, item)),

@@ -5,8 +5,12 @@ import type { Repository } from '../../repository/repository.ts'
 import { readHistory } from '../../repository/wal-objects.ts'
 import type { Clock } from '../../std/clock.ts'
 import { diskFault } from '../../std/durable-file.ts'
+import { Fault } from '../../std/fault.ts'
 import { historyFileName } from '../../wal/core/segment.ts'
+import { goesOnAsTablespace, makeTablespacesInPlace } from '../core/tablespaces-in-wal.ts'
+import type { TablespaceInWal } from '../core/tablespaces-in-wal.ts'
 import type { WalPiece } from '../core/wal-walk.ts'
+import { restoreFaults } from '../faults.ts'
 import type { PlannedRestore } from '../plan-from-repository.ts'
 import { fetchPiece } from './fetch-piece.ts'
 import { feedFiles, restoreCommand, restoreScript, restoreScriptName } from './restore-script.ts'
@@ -30,6 +34,8 @@ export interface WalFeed extends AsyncDisposable {
   readonly wantedLsn: bigint | undefined
   /** Why no more WAL comes, once that is so. Recovery then stops at the next file. */
   readonly failure: unknown
+  /** Tablespaces that the WAL creates; the copy has them in its own directory. */
+  readonly tablespacesInPlace: readonly TablespaceInWal[]
 }
 
 const pollMs = 20
@@ -65,6 +71,7 @@ class RunningFeed implements WalFeed {
   readonly #failed = new Map<number, { readonly error: unknown }>()
   /** Place in the plan of the segment that was asked for last; -1 before the first. */
   #wanted = -1
+  readonly #tablespaces = new Map<number, TablespaceInWal>()
   #running: Promise<void> = Promise.resolve()
 
   constructor(repository: Repository, planned: PlannedRestore, options: WalFeedOptions) {
@@ -82,6 +89,10 @@ class RunningFeed implements WalFeed {
 
   get wantedLsn(): bigint | undefined {
     return this.#planned.plan.wal[this.#wanted]?.segmentStart
+  }
+
+  get tablespacesInPlace(): readonly TablespaceInWal[] {
+    return [...this.#tablespaces.values()]
   }
 
   async begin(): Promise<void> {
@@ -157,11 +168,30 @@ class RunningFeed implements WalFeed {
     const { clock } = this.#options
     try {
       const bytes = await fetchPiece(this.#repository, this.#planned, piece, { clock, signal: this.#signal })
+      await this.#keepTablespacesHere(index, bytes)
       await this.#put(this.#names[index] as string, bytes)
       this.#ready.add(index)
     } catch (error) {
       this.#failed.set(index, { error })
     }
+  }
+
+  async #keepTablespacesHere(index: number, bytes: Uint8Array): Promise<void> {
+    const { tablespaces, cut } = makeTablespacesInPlace(bytes)
+    for (const tablespace of tablespaces) this.#tablespaces.set(tablespace.oid, tablespace)
+    const next = this.#planned.plan.wal[index + 1]
+    if (cut === undefined || next === undefined) return
+    if (cut !== 'creates') {
+      const options = { clock: this.#options.clock, signal: this.#signal }
+      const behind = await fetchPiece(this.#repository, this.#planned, next, options)
+      if (!goesOnAsTablespace(behind, cut.managerAt)) return
+    }
+    const name = this.#names[index] as string
+    throw new Fault(
+      restoreFaults['restore-tablespace-in-wal'],
+      `Cannot replay ${name}: it creates a tablespace in a record that goes on in the next file`,
+      { details: { name } },
+    )
   }
 
   /** Whole or not at all, as seen by the script. */

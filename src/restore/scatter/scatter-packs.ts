@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { PackReference } from '../../repository/core/backup-facts.ts'
@@ -7,6 +6,7 @@ import type { Keyring } from '../../repository/keyring.ts'
 import { diskFault } from '../../std/durable-file.ts'
 import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
+import { callThread, workerFault } from '../call-thread.ts'
 import type { PackJob } from '../core/pack-jobs.ts'
 import { restoreFaults } from '../faults.ts'
 import type { FromScatterWorker, ScatterOrder, ScatterWorkerData } from './scatter-protocol.ts'
@@ -87,19 +87,7 @@ async function fetchPack(request: ScatterRequest, job: PackJob, signal: AbortSig
 }
 
 async function write(request: ScatterRequest, worker: Worker, order: ScatterOrder, signal: AbortSignal): Promise<void> {
-  worker.postMessage(order, [order.bytes.buffer as ArrayBuffer])
-  const answered = once(worker, 'message', { signal })
-  const ended = once(worker, 'exit', { signal }).then(([code]) => {
-    throw workerFault(`it ended with code ${code}`)
-  })
-  ended.catch(() => undefined)
-  let answer: FromScatterWorker
-  try {
-    ;[answer] = (await Promise.race([answered, ended])) as [FromScatterWorker]
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error instanceof Fault ? error : workerFault(error instanceof Error ? error.message : String(error), error)
-  }
+  const answer = await callThread<FromScatterWorker>(worker, order, [order.bytes.buffer as ArrayBuffer], signal)
   if (answer.kind === 'done') request.onWritten(answer.writtenBytes)
   else throw answerFault(request, answer)
 }
@@ -116,11 +104,5 @@ function answerFault(request: ScatterRequest, answer: Exclude<FromScatterWorker,
   if (full instanceof Fault) return full
   return new Fault(restoreFaults['restore-write-failed'], `Cannot write ${path}: ${answer.message}`, {
     details: { path, code: answer.code },
-  })
-}
-
-function workerFault(reason: string, cause?: unknown): Fault {
-  return new Fault(restoreFaults['restore-worker-failed'], `Cannot go on restoring: a thread failed: ${reason}`, {
-    cause,
   })
 }

@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { receiveUntilEnded } from '../../std/end-thread.ts'
+import { splitByRecord } from '../../repository/core/page-map.ts'
 import { objectFault } from '../../repository/damage.ts'
 import { openPack } from '../../repository/pack-reader.ts'
 import type { OpenPack } from '../../repository/pack-reader.ts'
@@ -23,16 +24,22 @@ function writePages({ pageBytes }: ScatterWorkerData, order: ScatterOrder, pack:
   let writtenBytes = 0
   let open: { readonly record: number; readonly plain: Uint8Array } | undefined
   for (let at = 0; at < pageRows.length; at += pageRowLength) {
-    const [file = 0, record = 0, slot = 0, count = 0, startPage = 0] = pageRows.subarray(at, at + pageRowLength)
-    if (open?.record !== record) {
-      const type = pack.records[record]?.type
-      if (type !== 'pages' && type !== 'scattered-pages') throw unfit(order, record, 'pages of a relation')
-      open = { record, plain: pack.read(record) }
+    const [file = 0, firstRecord = 0, firstSlot = 0, count = 0, startPage = 0] = pageRows.subarray(
+      at,
+      at + pageRowLength,
+    )
+    const run = { startPage, count, pack: 0, record: firstRecord, slot: firstSlot }
+    for (const { record, slot, count: slots, startPage: page } of splitByRecord([run])) {
+      if (open?.record !== record) {
+        const type = pack.records[record]?.type
+        if (type !== 'pages' && type !== 'scattered-pages') throw unfit(order, record, 'pages of a relation')
+        open = { record, plain: pack.read(record) }
+      }
+      const pages = open.plain.subarray(slot * pageBytes, (slot + slots) * pageBytes)
+      if (pages.length !== slots * pageBytes) throw unfit(order, record, `${slots} pages from slot ${slot} on`)
+      files.write(file, pages, page * pageBytes)
+      writtenBytes += pages.length
     }
-    const pages = open.plain.subarray(slot * pageBytes, (slot + count) * pageBytes)
-    if (pages.length !== count * pageBytes) throw unfit(order, record, `${count} pages from slot ${slot} on`)
-    files.write(file, pages, startPage * pageBytes)
-    writtenBytes += pages.length
   }
   return writtenBytes
 }

@@ -12,7 +12,7 @@ import { restoreFaults } from '../../../src/restore/faults.ts'
 import { recover } from '../../../src/restore/recover.ts'
 import type { RecoverOptions, Recovered } from '../../../src/restore/recover.ts'
 import { runRestore } from '../../../src/restore/run-restore.ts'
-import { incompleteMarker } from '../../../src/restore/target-directory.ts'
+import { incompleteMarker } from '../../../src/restore/layout/restore-note.ts'
 import { systemClock } from '../../../src/std/clock.ts'
 import { Fault, isFault } from '../../../src/std/fault.ts'
 import type { FaultKind } from '../../../src/std/fault.ts'
@@ -201,10 +201,13 @@ test('a damaged pack is named, and what was written cannot be taken for a databa
   }
   assert.ok((await readdir(directory)).includes(incompleteMarker))
   await assert.rejects(recoverAt(directory), is(restoreFaults['restore-incomplete']))
-  await assert.rejects(layOut('damaged'), is(restoreFaults['restore-directory-not-empty'], 'incomplete restore'))
   const { installation } = scene.server
   const logFile = join(scene.server.directory, 'damaged.log')
   await assert.rejects(startServer(installation, directory, { logFile }), Fault)
+  // The same restore goes on once the pack is whole again.
+  await layOut('damaged')
+  await using recovered = await recoverAt(directory)
+  assert.deepEqual(await rowsOf(recovered), wholeTable)
 })
 
 test('an interrupted restore ends at once and leaves no process', async () => {

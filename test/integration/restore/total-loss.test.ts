@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdir, readlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, mkdir, readdir, readlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 import type { Installation } from '../../../src/postgres/installation.ts'
 import { withSql } from '../../../src/postgres/sql.ts'
@@ -127,4 +127,43 @@ test('tablespaces go where they are told to, and never to their old place', { ti
     copy.query(`SELECT pg_tablespace_location(${oid}) AS path`),
   )
   assert.deepEqual(place, { path: elsewhere })
+})
+
+test('a tablespace created after the backup is made in the copy, not in the directory of the original', async () => {
+  await using scene = await openArchiveScene()
+  await using sql = await scene.server.sql()
+  const original = join(scene.server.directory, 'new disk')
+  const more = ['one', 'two', 'three', 'four', 'five']
+  for (const directory of [original, ...more]) await mkdir(resolve(scene.server.directory, directory))
+  {
+    await using archiver = startArchiver(scene)
+    await backUp(scene)
+    for (const name of more) {
+      // Records of many lengths before it, in its own segment and in others.
+      await sql.query(`CREATE TABLE ${name} AS SELECT i, repeat('x', i % 3000) FROM generate_series(1, 7000) i`)
+      await sql.query(`CREATE TABLESPACE ${name} LOCATION '${join(scene.server.directory, name)}'`)
+    }
+    await sql.query(`CREATE TABLESPACE late LOCATION '${original}'`)
+    await sql.query('CREATE TABLE t TABLESPACE late AS SELECT 1 AS x')
+    await sql.query('CHECKPOINT')
+    // Behind the tablespace's own record, so that replay writes to its files.
+    await sql.query('INSERT INTO t VALUES (2)')
+    const lsn = await currentLsn(sql)
+    await archiver.until(({ durableLsn = 0n }) => durableLsn >= lsn)
+  }
+  const before = await readdir(original, { recursive: true })
+  await sql.query('INSERT INTO t VALUES (3)')
+  await using recovered = await restore(scene, { kind: 'latest' })
+  assert.deepEqual(await rowsOf(recovered), ['1', '2'])
+  const places = recovered.tablespacesInPlace.map(({ location }) => location)
+  assert.deepEqual(places, [...more.map((name) => join(scene.server.directory, name)), original])
+  const tablespace = recovered.tablespacesInPlace.at(-1)
+  assert.ok(tablespace !== undefined)
+  assert.ok((await lstat(join(scene.server.directory, 'restored', 'pg_tblspc', String(tablespace.oid)))).isDirectory())
+  assert.deepEqual(await readdir(original, { recursive: true }), before)
+  const rows = await sql.query<{ x: number }>('SELECT x FROM t ORDER BY x')
+  assert.deepEqual(
+    rows.map(({ x }) => x),
+    [1, 2, 3],
+  )
 })

@@ -92,13 +92,20 @@ const healthy: StatusFacts = {
     ['n2', answer()],
     ['n3', answer({ received: lsn(900), replayed: lsn(800) })],
   ]),
+  jobs: [],
+  jobsUnreadable: null,
   repositories: [
     {
       name: 'local',
       readable: true,
       backups: 2,
       damaged: [],
-      last: { id: 'b2', stoppedAt: (now - 3_600_000) as EpochMs, dataBytes: 1024 },
+      last: {
+        id: 'b2',
+        startedAt: (now - 70_000) as EpochMs,
+        stoppedAt: (now - 3_600_000) as EpochMs,
+        dataBytes: 1024,
+      },
       archivedTo: lsn(990),
     },
   ],

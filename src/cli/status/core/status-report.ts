@@ -1,5 +1,7 @@
 import { elect } from '../../../cluster/core/election.ts'
 import type { LeaderEntry, MemberEntry, PauseEntry, StateEntry, SwitchoverEntry } from '../../../cluster/core/keys.ts'
+import { jobProblems } from '../../../schedule/core/report-jobs.ts'
+import type { JobReport } from '../../../schedule/core/report-jobs.ts'
 import type { EpochMs, MonotonicMs } from '../../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
 
@@ -46,7 +48,12 @@ export type RepositoryReport =
       readonly readable: true
       readonly backups: number
       readonly damaged: readonly string[]
-      readonly last: { readonly id: string; readonly stoppedAt: EpochMs; readonly dataBytes: number } | null
+      readonly last: {
+        readonly id: string
+        readonly startedAt: EpochMs
+        readonly stoppedAt: EpochMs
+        readonly dataBytes: number
+      } | null
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
     }
@@ -57,6 +64,9 @@ export interface StatusFacts {
   readonly entries: ClusterEntries
   readonly answers: ReadonlyMap<string, AgentAnswer>
   readonly repositories: readonly RepositoryReport[]
+  readonly jobs: readonly JobReport[]
+  /** Why it is not known what has become of the jobs; null when it is. */
+  readonly jobsUnreadable: string | null
 }
 
 /** `unknown` and null stand for what was not observed: nothing here is assumed (L11). */
@@ -78,6 +88,7 @@ export interface StatusReport {
   readonly switchover: SwitchoverEntry | null
   readonly nodes: readonly NodeReport[]
   readonly repositories: readonly ArchivedRepository[]
+  readonly jobs: readonly JobReport[]
 }
 
 export type ArchivedRepository = RepositoryReport & {
@@ -120,6 +131,8 @@ export function reportStatus(facts: StatusFacts): StatusReport {
     ...blocking,
     ...lesserProblems(facts, nodes, acceptsWrites, next.node),
     ...repositories.flatMap(repositoryProblems),
+    ...(facts.jobsUnreadable === null ? [] : [`what has become of the jobs cannot be read: ${facts.jobsUnreadable}`]),
+    ...facts.jobs.flatMap((job) => jobProblems(job, (moment) => describeMoment(moment, facts.now))),
   ]
   return {
     cluster,
@@ -138,6 +151,7 @@ export function reportStatus(facts: StatusFacts): StatusReport {
     switchover: entries.switchover,
     nodes,
     repositories,
+    jobs: facts.jobs,
   }
 }
 
@@ -282,4 +296,10 @@ function writable(answer: AgentAnswer | undefined): boolean | 'unknown' {
 function distance(ahead: Lsn | null, behind: Lsn | null): number | null {
   if (ahead === null || behind === null) return null
   return ahead > behind ? Number(ahead - behind) : 0
+}
+
+function describeMoment(moment: EpochMs, now: EpochMs): string {
+  const at = new Date(moment).toISOString().replace(/\.\d+Z$/, 'Z')
+  const hours = Math.round(Math.max(0, now - moment) / 3_600_000)
+  return hours === 0 ? at : `${at}, ${hours} h ago`
 }

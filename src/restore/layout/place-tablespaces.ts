@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path'
-import type { Tablespace } from '../repository/core/manifest.ts'
-import { Fault } from '../std/fault.ts'
-import { restoreFaults } from './faults.ts'
+import type { Tablespace } from '../../repository/core/manifest.ts'
+import { Fault } from '../../std/fault.ts'
+import { restoreFaults } from '../faults.ts'
 
 /**
  * The directory of each tablespace, by OID: what is named for its OID, else for the directory it was in, else one of its

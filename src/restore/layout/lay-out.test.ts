@@ -3,18 +3,31 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { isFault } from '../std/fault.ts'
-import { stdFaults } from '../std/faults.ts'
-import { claimTargetDirectory, tablespaceMap } from './target-directory.ts'
+import type { EpochMs } from '../../std/clock.ts'
+import { isFault } from '../../std/fault.ts'
+import { stdFaults } from '../../std/faults.ts'
+import { tablespaceMap } from './lay-out.ts'
+import { requireRoom, roomFor } from './room.ts'
 
 test('a restore that cannot fit is refused before it begins', async () => {
   const root = await mkdtemp(join(tmpdir(), 'hf-'))
   try {
-    const facts = { dataBytes: 2 ** 60, backup: 'b' }
-    const manifest = { facts, tablespaces: [] }
     const target = { path: join(root, 'data'), tablespaces: new Map<number, string>() }
-    await assert.rejects(claimTargetDirectory(target, manifest), (error) => isFault(error, stdFaults['disk-full']))
-    assert.deepEqual(await readdir(target.path), [])
+    const file = {
+      kind: 'whole',
+      path: 'a',
+      sizeBytes: 2 ** 60,
+      mode: 0o600,
+      modifiedAt: 0 as EpochMs,
+      parts: [],
+    } as const
+    const rooms = await roomFor(target, [file])
+    assert.deepEqual([rooms[0]?.directory, rooms[0]?.neededBytes], [target.path, 2 ** 60])
+    assert.throws(
+      () => requireRoom(rooms),
+      (error) => isFault(error, stdFaults['disk-full']),
+    )
+    assert.deepEqual(await readdir(root), [])
   } finally {
     await rm(root, { recursive: true })
   }
