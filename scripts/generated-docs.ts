@@ -26,7 +26,9 @@ function cliPage(): string {
   const all = shown.flatMap((entry) =>
     'run' in entry
       ? [{ line: entry.name, command: entry }]
-      : entry.commands.map((command) => ({ line: `${entry.name} ${command.name}`, command })),
+      : entry.commands
+          .filter(({ hidden }) => hidden !== true)
+          .map((command) => ({ line: `${entry.name} ${command.name}`, command })),
   )
   const overview = all.map(
     ({ line, command }) => `| [\`${line}\`](#${line.replaceAll(' ', '-')}) | ${command.summary} |`,

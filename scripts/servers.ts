@@ -12,6 +12,14 @@ const packages: readonly (readonly [string, string])[] = [
   ['ceph-common', '/usr/bin/ceph'],
   ['ceph-base', '/usr/bin/monmaptool'],
   ['radosgw', '/usr/bin/radosgw'],
+  // S3 without conditional create.
+  ['swift-proxy', '/usr/bin/swift-proxy-server'],
+  ['swift-account', '/usr/bin/swift-account-server'],
+  ['swift-container', '/usr/bin/swift-container-server'],
+  ['swift-object', '/usr/bin/swift-object-server'],
+  // WebDAV, honest and careless.
+  ['apache2-bin', '/usr/sbin/apache2'],
+  ['rclone', '/usr/bin/rclone'],
 ]
 
 /**

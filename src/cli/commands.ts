@@ -16,6 +16,7 @@ import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { versionCommand } from './commands/version.ts'
+import { walCommands } from './commands/wal.ts'
 
 /** Every command, in the order in which help shows them. */
 export const commands: readonly (Command | CommandGroup)[] = [
@@ -32,6 +33,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   dumpCommand,
   dumpsCommand,
   loadCommand,
+  walCommands,
   checkCommand,
   configCommands,
   versionCommand,

@@ -51,6 +51,10 @@ export async function openConfiguredStore(
       const { openConfiguredS3 } = await import('./stores/open-s3.ts')
       return await openConfiguredS3(repository, options)
     }
+    case 'webdav': {
+      const { openConfiguredWebDav } = await import('./stores/open-webdav.ts')
+      return await openConfiguredWebDav(repository, options)
+    }
     default:
       return repository satisfies never
   }

@@ -18,7 +18,7 @@ const sectionIntroductions: Readonly<Record<string, string>> = {
   lease: 'How long a primary may go on without the coordinator. A shorter lease fails over faster and forgives less.',
   repositories: 'Where backups and WAL go. The first one is used when a command names none.',
   wal: 'How WAL reaches the repositories.',
-  retention: 'Which backups `holdfast expire` keeps. One goes when no rule and no hold keeps it.',
+  retention: 'Which backups and dumps `holdfast expire` keeps. One goes when no rule and no hold keeps it.',
   schedules:
     'What the agent of the leader does by itself, and when. Cron expressions have five fields, or six with seconds first; the [guide](../guide/schedules.md) explains them.',
   log: "The agent's log.",

@@ -84,6 +84,42 @@ export const s3Settings = {
   }),
 }
 
+export const webDavSettings = {
+  url: setting(
+    text(
+      /^https?:\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(\/[^\s?#]*)?$/,
+      'an address like https://host/path',
+    ),
+    {
+      about: 'The folder; it must exist. Nextcloud shows its address under "WebDAV" in the settings of Files.',
+      change: 'restart',
+      example: 'https://cloud.example.org/remote.php/dav/files/backup/holdfast',
+    },
+  ),
+  user: setting(text(/^[^\s:]{1,200}$/, 'a user name without white space and colons').optional(), {
+    about: 'The user to log in as.',
+    change: 'restart',
+    example: 'backup',
+  }),
+  passwordFile: setting(absolutePath().optional(), {
+    about: 'A file with the password; on Nextcloud an app password. It is read again when it is refused.',
+    change: 'restart',
+    secret: true,
+    example: '/etc/holdfast/nextcloud.password',
+  }),
+  caFile: s3Settings.caFile,
+  conditionalCreate: s3Settings.conditionalCreate,
+}
+
+export function checkWebDavLogin(
+  given: { readonly user?: string | undefined; readonly passwordFile?: string | undefined },
+  context: z.core.$RefinementCtx,
+): void {
+  if ((given.user === undefined) === (given.passwordFile === undefined)) return
+  const [present, absent] = given.user === undefined ? ['passwordFile', 'user'] : ['user', 'passwordFile']
+  context.addIssue({ code: 'custom', path: [present], message: `${absent} beside it` })
+}
+
 /** What a repository's own checks see; the keys above that belong together. */
 export interface S3CredentialSettings {
   readonly accessKeyIdFile?: string | undefined

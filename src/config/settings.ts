@@ -9,7 +9,7 @@ export interface Setting extends SettingFacts, ValueFacts {
   readonly required: boolean
   /** As the operator would write it; undefined when there is none. */
   readonly fallback: unknown
-  /** The `type` this key belongs to where only some of them have it: `s3`. */
+  /** The `type` this key belongs to where only some of them have it: `s3, webdav`. */
   readonly variant: string | undefined
 }
 
@@ -53,18 +53,18 @@ function walk(schema: z.core.$ZodType, path: string, variant: string | undefined
   throw new Error(`configuration key ${path} has no description`)
 }
 
-/** A setting that every variant has is listed once, and belongs to none of them. */
+/** A setting that several variants have is listed once; one that all have belongs to none of them. */
 function mergeVariants(variants: readonly (readonly Setting[])[], count: number): readonly Setting[] {
-  const all = variants.flat()
-  const shared = (setting: Setting): boolean =>
-    all.filter(({ path, about }) => path === setting.path && about === setting.about).length === count
-  const seen = new Set<string>()
-  return all.flatMap((setting) => {
-    if (!shared(setting)) return [setting]
-    if (seen.has(setting.path)) return []
-    seen.add(setting.path)
-    return [{ ...setting, variant: undefined }]
-  })
+  const merged = new Map<string, Setting & { readonly variants: readonly (string | undefined)[] }>()
+  for (const setting of variants.flat()) {
+    const key = `${setting.path} ${setting.about}`
+    const known = merged.get(key)
+    merged.set(key, { ...setting, variants: [...(known?.variants ?? []), setting.variant] })
+  }
+  return [...merged.values()].map(({ variants: having, ...setting }) => ({
+    ...setting,
+    variant: having.length === count ? undefined : having.join(', '),
+  }))
 }
 
 /** The schemas reached by a path of keys and list positions; more than one below a union. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { checkS3Credentials, s3Settings } from './remote-store-settings.ts'
+import { checkS3Credentials, checkWebDavLogin, s3Settings, webDavSettings } from './remote-store-settings.ts'
 import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
 
 const repositoryName = setting(
@@ -82,9 +82,25 @@ const s3Repository = z
     checkS3Credentials(repository, context)
   })
 
+const webDavRepository = z
+  .strictObject({
+    name: repositoryName,
+    type: setting(kind('webdav'), {
+      about: '`webdav`: a folder of a WebDAV server, such as a Nextcloud.',
+      change: 'restart',
+      example: 'webdav',
+    }),
+    ...webDavSettings,
+    ...repositoryKeys,
+  })
+  .superRefine((repository, context) => {
+    requireKey(repository, context)
+    checkWebDavLogin(repository, context)
+  })
+
 /** Where backups and WAL go; the first repository is the one commands use when none is named. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository]))
+  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
@@ -110,6 +126,24 @@ export const walSection = z
 const keepAmount = (about: string, most: number): z.ZodPrefault<z.ZodNumber> =>
   setting(wholeNumber(0, most).prefault(0), { about, change: 'reload' })
 
+const dumpAmount = (about: string, most: number): z.ZodOptional<z.ZodNumber> =>
+  setting(wholeNumber(0, most).optional(), { about, change: 'reload' })
+
+/** Rules for dumps that are not those for backups. */
+const dumpRetention = z
+  .strictObject({
+    days: dumpAmount(
+      'Dumps of the last so many days stay; without it as many as of backups, and so for each of these.',
+      36_500,
+    ),
+    count: dumpAmount('So many of the newest dumps of each database stay however old they are.', 10_000),
+    daily: dumpAmount('The newest dump of each database of each of so many days (UTC) stays.', 3660),
+    weekly: dumpAmount('The same for weeks, which begin on Monday.', 520),
+    monthly: dumpAmount('The same for months.', 1200),
+    yearly: dumpAmount('The same for years.', 100),
+  })
+  .prefault({})
+
 /** What `holdfast expire` keeps: a backup goes when no rule keeps it. */
 export const retentionSection = z
   .strictObject({
@@ -129,5 +163,6 @@ export const retentionSection = z
     weekly: keepAmount('The same for weeks, which begin on Monday.', 520),
     monthly: keepAmount('The same for months.', 1200),
     yearly: keepAmount('The same for years.', 100),
+    dumps: dumpRetention,
   })
   .prefault({})

@@ -6,7 +6,7 @@ import { clusterObject } from './core/object-names.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
 import { assertClusterName, type Repository } from './repository.ts'
-import { readStored } from './stored-objects.ts'
+import { readIfStored, readStored } from './stored-objects.ts'
 
 /** What a PostgreSQL cluster is from initdb to its end; two with the same name must never mix in a repository. */
 export interface ClusterIdentity {
@@ -32,8 +32,10 @@ export async function claimCluster(
     systemIdentifier: systemIdentifier.toString(),
     walSegmentBytes,
   })
-  if ((await repository.store.create(object, description, options)) === 'created') return
-  const present = decodeIdentity(repository, cluster, await readStored(repository.store, object, options))
+  // Looked at first: this is asked with every segment, and to create what is there costs more than to read it.
+  const known = await readIfStored(repository.store, object, options)
+  if (known === undefined && (await repository.store.create(object, description, options)) === 'created') return
+  const present = decodeIdentity(repository, cluster, known ?? (await readStored(repository.store, object, options)))
   if (present.systemIdentifier === systemIdentifier && present.walSegmentBytes === walSegmentBytes) return
   throw new Fault(
     repositoryFaults['repository-cluster-mismatch'],
@@ -48,9 +50,8 @@ export async function readClusterIdentity(
   cluster: string,
   options: StoreOptions = {},
 ): Promise<ClusterIdentity | undefined> {
-  const object = clusterObject(cluster)
-  if ((await repository.store.size(object, options)) === undefined) return undefined
-  return decodeIdentity(repository, cluster, await readStored(repository.store, object, options))
+  const bytes = await readIfStored(repository.store, clusterObject(cluster), options)
+  return bytes === undefined ? undefined : decodeIdentity(repository, cluster, bytes)
 }
 
 function decodeIdentity(repository: Repository, cluster: string, bytes: Uint8Array): ClusterIdentity {

@@ -88,6 +88,11 @@ export const repositoryFaults = defineFaults({
     meaning: 'Nothing can be removed safely, since what a backup needs cannot be read: its commit is damaged.',
     hint: 'Copy the named commit.json back from another copy of the repository, or delete it by hand to give that backup up; nothing was removed.',
   },
+  'repository-thread-failed': {
+    exitClass: 'failed',
+    meaning: 'A thread that encrypts or decrypts WAL ended unexpectedly.',
+    hint: 'It is tried again with a new one; report it with the message if it happens again.',
+  },
   'repository-name-invalid': {
     exitClass: 'usage',
     meaning: 'The name of a cluster or a backup cannot be used in a repository.',

@@ -53,7 +53,7 @@ export async function observeCollection(
   // Who archives or backs up first says what the cluster is: without that there is no WAL to speak of.
   const wal =
     walSegmentBytes === undefined
-      ? { segments: [], tails: [], histories: [], timelines: [], walSegmentBytes: 1 }
+      ? { segments: [], tails: [], oddFiles: [], histories: [], timelines: [], walSegmentBytes: 1 }
       : { ...(await listWal(repository, cluster, walSegmentBytes, options)), walSegmentBytes }
   const timelines = [...new Set([...wal.timelines, ...commits.map(({ facts }) => facts.timeline)])]
   const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
@@ -110,7 +110,8 @@ async function listWal(
   cluster: string,
   walSegmentBytes: number,
   options: StoreOptions,
-): Promise<Pick<CollectionView, 'segments' | 'tails' | 'histories' | 'timelines'>> {
+): Promise<Pick<CollectionView, 'segments' | 'tails' | 'oddFiles' | 'histories' | 'timelines'>> {
+  const oddFiles: WalObject[] = []
   const segments: (WalObject & { readonly name: string })[] = []
   const tails: (WalObject & TailName)[] = []
   const histories: TimelineHistory[] = []
@@ -128,12 +129,15 @@ async function listWal(
     if (found.kind === 'segment') {
       const startLsn = segmentStart(found.name, walSegmentBytes)
       segments.push({ key, sizeBytes, timeline: found.timeline, name: found.name, startLsn })
-    } else {
+    } else if (found.kind === 'history') {
       histories.push(await historyOf(repository, cluster, found.timeline, options))
+    } else {
+      const startLsn = segmentStart(found.name, walSegmentBytes)
+      oddFiles.push({ key, sizeBytes, timeline: found.timeline, startLsn })
     }
   }
   for (const { timeline } of tails) timelines.add(timeline)
-  return { segments, tails, histories, timelines: [...timelines] }
+  return { segments, tails, oddFiles, histories, timelines: [...timelines] }
 }
 
 async function historyOf(

@@ -1,6 +1,7 @@
 import { Fault } from '../std/fault.ts'
 import type { StoreOptions } from '../store/object-store.ts'
-import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
+import type { TimelineId } from '../wal/core/lsn.ts'
+import { parseTimelineHistory, type TimelineHistory } from '../wal/core/timeline-history.ts'
 import {
   historyObject,
   isSegmentName,
@@ -10,20 +11,23 @@ import {
   segmentStart,
   tailObject,
   tailsPrefix,
+  walFileObject,
   walPrefix,
   type TailName,
 } from './core/object-names.ts'
-import type { RecordDescription } from './core/record.ts'
 import type { WalInventory } from './core/wal-coverage.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
 import { createPackBuilder } from './pack-builder.ts'
-import { openPack } from './pack-reader.ts'
 import { assertClusterName, type Repository } from './repository.ts'
 import { readIfStored } from './stored-objects.ts'
+import { openWalPack, sealWalPack, type WalPlace } from './wal-pack.ts'
+import type { WalThreads } from './wal-threads.ts'
 
-/** WAL is cut into records of this size, so that no single call blocks the archiver for long. */
-const walRecordBytes = 4 * 1024 * 1024
+export interface WalOptions extends StoreOptions {
+  /** Threads that seal and open whole segments; without them this thread does. */
+  readonly threads?: WalThreads | undefined
+}
 
 /**
  * Stores a whole segment. `identical` when the repository has the same content already. Throws
@@ -32,26 +36,58 @@ const walRecordBytes = 4 * 1024 * 1024
 export async function putWalSegment(
   repository: Repository,
   segment: { readonly cluster: string; readonly name: string; readonly bytes: Uint8Array },
-  options: StoreOptions = {},
+  options: WalOptions = {},
+): Promise<'created' | 'identical'> {
+  assertSegmentName(segment.name)
+  return await putSegmentFile(repository, segment, options)
+}
+
+/** Stores an unfinished last segment of a timeline under its own name, `….partial`; it never counts as the segment. */
+export async function putPartialSegment(
+  repository: Repository,
+  segment: { readonly cluster: string; readonly name: string; readonly bytes: Uint8Array },
+  options: WalOptions = {},
+): Promise<'created' | 'identical'> {
+  if (!segment.name.endsWith('.partial')) throw new Error(`not the name of a partial segment: ${segment.name}`)
+  return await putSegmentFile(repository, segment, options)
+}
+
+async function putSegmentFile(
+  repository: Repository,
+  segment: { readonly cluster: string; readonly name: string; readonly bytes: Uint8Array },
+  options: WalOptions,
 ): Promise<'created' | 'identical'> {
   const { cluster, name, bytes } = segment
-  assertSegmentName(name)
   // The size of segments is a power of two; a part of one under its name would pass for the whole.
   if (!Number.isInteger(Math.log2(bytes.length))) throw new Error(`${bytes.length} bytes are no whole WAL segment`)
-  const startLsn = segmentStart(name, bytes.length)
-  return putWal(
-    repository,
-    segmentObject(clusterOf(cluster), name),
-    walRecords(timelineOf(name), startLsn, bytes),
-    options,
-  )
+  const place = { timeline: timelineOf(name), startLsn: segmentStart(name, bytes.length) }
+  return await putWal(repository, walFileObject(clusterOf(cluster), name), place, bytes, options)
+}
+
+/** Stores the label of a backup, `<segment>.<offset>.backup`, that `archive_command` was given. Nothing needs it. */
+export async function putBackupLabel(
+  repository: Repository,
+  label: { readonly cluster: string; readonly name: string; readonly bytes: Uint8Array },
+  options: StoreOptions = {},
+): Promise<'created' | 'identical'> {
+  const object = walFileObject(clusterOf(label.cluster), label.name)
+  return await putText(repository, object, timelineOf(label.name), label.bytes, () => false, options)
+}
+
+/** A partial segment or the label of a backup, as it was stored; undefined when there is none. */
+export async function readOddWalFile(
+  repository: Repository,
+  file: { readonly cluster: string; readonly name: string },
+  options: WalOptions = {},
+): Promise<Uint8Array | undefined> {
+  return await readWal(repository, walFileObject(clusterOf(file.cluster), file.name), undefined, options)
 }
 
 /** The content of a segment. Throws `repository-wal-missing`, or `repository-object-damaged`. */
 export async function readWalSegment(
   repository: Repository,
   segment: { readonly cluster: string; readonly name: string },
-  options: StoreOptions = {},
+  options: WalOptions = {},
 ): Promise<Uint8Array> {
   assertSegmentName(segment.name)
   const object = segmentObject(clusterOf(segment.cluster), segment.name)
@@ -66,7 +102,7 @@ export async function putTail(
 ): Promise<'created' | 'identical'> {
   if (BigInt(tail.bytes.length) !== tail.endLsn - tail.startLsn) throw new Error('a tail must fill its range exactly')
   const object = tailObject(clusterOf(tail.cluster), tail)
-  return putWal(repository, object, walRecords(tail.timeline, tail.startLsn, tail.bytes), options)
+  return await putWal(repository, object, tail, tail.bytes, options)
 }
 
 /** The content of a tail part. Throws `repository-wal-missing`, or `repository-object-damaged`. */
@@ -90,7 +126,10 @@ export async function deleteTail(
   await repository.store.delete(tailObject(clusterOf(tail.cluster), tail), options)
 }
 
-/** Stores a timeline history file. Throws `repository-wal-conflict` as for segments. */
+/**
+ * Stores a timeline history file. Throws `repository-wal-conflict` as for segments. One that tells the same in other words
+ * is the same: what comes through a server's descendants has lost its comments.
+ */
 export async function putHistory(
   repository: Repository,
   history: { readonly cluster: string; readonly timeline: TimelineId; readonly bytes: Uint8Array },
@@ -98,7 +137,15 @@ export async function putHistory(
 ): Promise<'created' | 'identical'> {
   const { timeline, bytes } = history
   const object = historyObject(clusterOf(history.cluster), timeline)
-  return putWal(repository, object, [{ type: 'history', meta: { timeline }, plain: bytes }], options)
+  return await putText(repository, object, timeline, bytes, (present) => sameHistory(timeline, present, bytes), options)
+}
+
+function sameHistory(timeline: TimelineId, left: Uint8Array, right: Uint8Array): boolean {
+  const [one, other] = [left, right].map((bytes) => parseTimelineHistory(timeline, Buffer.from(bytes).toString('utf8')))
+  if (one === undefined || other === undefined || !('history' in one) || !('history' in other)) return false
+  const way = ({ ancestors }: TimelineHistory): string =>
+    ancestors.map((ancestor) => `${ancestor.timeline} ${ancestor.switchLsn}`).join()
+  return way(one.history) === way(other.history)
 }
 
 /** A timeline history file. Throws `repository-wal-missing`, or `repository-object-damaged`. */
@@ -137,51 +184,62 @@ export async function walInventory(
   return inventory
 }
 
-type PlainRecord = RecordDescription & { readonly plain: Uint8Array }
-
-function* walRecords(timeline: TimelineId, startLsn: Lsn, bytes: Uint8Array): Generator<PlainRecord> {
-  for (let at = 0; at < bytes.length; at += walRecordBytes) {
-    const meta = { timeline, startLsn: (startLsn + BigInt(at)) as Lsn }
-    yield { type: 'wal', meta, plain: bytes.subarray(at, at + walRecordBytes) }
-  }
-}
-
 async function putWal(
   repository: Repository,
   object: string,
-  records: Iterable<PlainRecord>,
+  place: WalPlace,
+  bytes: Uint8Array,
+  options: WalOptions,
+): Promise<'created' | 'identical'> {
+  const sealed = await (options.threads?.seal(object, place, bytes) ?? sealWalPack(repository, object, place, bytes))
+  if ((await repository.store.create(object, sealed, options)) === 'created') return 'created'
+  return await compareWithPresent(repository, object, (present) => sameBytes(present, bytes), options)
+}
+
+async function putText(
+  repository: Repository,
+  object: string,
+  timeline: TimelineId,
+  bytes: Uint8Array,
+  alsoSame: (present: Uint8Array) => boolean,
   options: StoreOptions,
 ): Promise<'created' | 'identical'> {
+  const isSame = (present: Uint8Array): boolean => sameBytes(present, bytes) || alsoSame(present)
   const builder = createPackBuilder(repository.keyring, object, repository)
-  const plain: Uint8Array[] = []
-  for (const record of records) {
-    builder.add(record)
-    plain.push(record.plain)
-  }
+  builder.add({ type: 'history', meta: { timeline }, plain: bytes })
   if ((await repository.store.create(object, builder.finish().bytes, options)) === 'created') return 'created'
+  return await compareWithPresent(repository, object, isSame, options)
+}
+
+async function compareWithPresent(
+  repository: Repository,
+  object: string,
+  isSame: (present: Uint8Array) => boolean,
+  options: WalOptions,
+): Promise<'identical'> {
   const present = await readWal(repository, object, undefined, options)
-  if (present !== undefined && Buffer.compare(present, Buffer.concat(plain)) === 0) return 'identical'
+  if (present !== undefined && isSame(present)) return 'identical'
   throw new Fault(
     repositoryFaults['repository-wal-conflict'],
-    `Cannot store ${object}: the repository already has different WAL under this name`,
-    { details: { object } },
+    `Cannot store ${object}: ${repository.store.description} already has different WAL under this name`,
+    { details: { object, store: repository.store.description } },
   )
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0
 }
 
 /** All records joined; undefined when there is no such object. */
 async function readWal(
-  repository: Repository,
+  { keyring, store }: Repository,
   object: string,
   type: 'wal' | 'history' | undefined,
-  options: StoreOptions,
+  options: WalOptions,
 ): Promise<Uint8Array | undefined> {
-  const bytes = await readIfStored(repository.store, object, options)
+  const bytes = await readIfStored(store, object, options)
   if (bytes === undefined) return undefined
-  const pack = openPack(repository.keyring, object, bytes)
-  if (type !== undefined && pack.records.some((record) => record.type !== type)) {
-    throw objectFault(object, 'altered', `it holds records that are not of type ${type}`)
-  }
-  return Buffer.concat(pack.records.map((_, number) => pack.read(number)))
+  return await (options.threads?.open(object, bytes, type) ?? openWalPack(keyring, object, bytes, type))
 }
 
 function clusterOf(name: string): string {

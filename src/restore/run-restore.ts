@@ -24,7 +24,7 @@ import { controlFile } from './layout/target-directory.ts'
 import type { TargetDirectory } from './layout/target-directory.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 import { scatterPacks } from './scatter/scatter-packs.ts'
-import { isWorthRetrying } from './worth-retrying.ts'
+import { isWorthRetrying } from '../repository/worth-retrying.ts'
 
 export interface RestoreOptions {
   readonly targetDirectory: string

@@ -14,6 +14,8 @@ export const exitCodes = {
   unreachable: 7,
   integrity: 8,
   bug: 70,
+  // PostgreSQL takes up to 125 from restore_command for the end of the WAL, and stops recovery above.
+  stopsRecovery: 200,
   interrupted: 130,
 } as const
 

@@ -70,11 +70,6 @@ export const storeFaults = defineFaults({
     meaning: 'The store refuses requests because the clocks of this machine and of the store differ too much.',
     hint: 'Set the clock of this machine right (NTP): `timedatectl` shows it.',
   },
-  'store-object-locked': {
-    exitClass: 'refused',
-    meaning: 'An object is protected by a lock, or held by another client, and cannot be changed or removed now.',
-    hint: 'A lock of an object store ends at its date; a lock of a WebDAV file ends when its holder gives it up.',
-  },
   'store-lock-unsupported': {
     exitClass: 'usage',
     meaning: 'The configuration asks for object lock, which the bucket does not have.',

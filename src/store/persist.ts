@@ -1,5 +1,4 @@
 import type { Clock } from '../std/clock.ts'
-import type { TroubleKind } from './core/trouble.ts'
 import { RequestFailure, requestFault } from './request-fault.ts'
 
 export interface Patience {
@@ -20,7 +19,6 @@ export interface PersistOptions extends Patience {
 
 const firstWaitMs = 200
 const longestWaitMs = 10_000
-const busyKinds: readonly TroubleKind[] = ['overloaded', 'locked']
 
 /**
  * Does a request until it succeeds, its trouble is of a kind that does not pass, or patience ends; then throws the fault.
@@ -48,7 +46,7 @@ export async function persist<Result>(
       }
       const doubled = Math.min(longestWaitMs, firstWaitMs * 2 ** (attempt - 1)) * (0.75 + random() / 2)
       const waitMs = Math.max(doubled, trouble.waitMs ?? 0)
-      const limitMs = busyKinds.includes(trouble.kind) ? 4 * patienceMs : patienceMs
+      const limitMs = trouble.kind === 'overloaded' ? 4 * patienceMs : patienceMs
       const late = clock.monotonic() - startedAt + waitMs > limitMs
       if (!trouble.passing || late) throw requestFault(options.action, options.store, error)
       await clock.sleep(waitMs, { signal })

@@ -37,7 +37,6 @@ const kinds: Readonly<Record<Exclude<TroubleKind, 'full'>, FaultKind>> = {
   certificate: storeFaults['store-certificate-untrusted'],
   protocol: storeFaults['store-protocol-unexpected'],
   clock: storeFaults['store-clock-skewed'],
-  locked: storeFaults['store-object-locked'],
   'lock-unsupported': storeFaults['store-lock-unsupported'],
   unconditional: storeFaults['store-unconditional'],
   failed: storeFaults['store-failed'],

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { after, before, describe } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { cephMissing, startCeph, type CephGateway } from '../support/servers/ceph.ts'
-import { objectStoreContract } from '../contract/object-store.ts'
+import { objectStoreContract, type StoreUnderTest } from '../contract/object-store.ts'
 import { s3Faults } from './s3-faults.ts'
 import { s3Lock } from './s3-lock.ts'
 import { openS3FromPlainData, type PlainS3Options } from './s3-opener.ts'
@@ -27,7 +27,7 @@ describe('Ceph RADOS Gateway', { skip: cephMissing }, () => {
     await ceph[Symbol.asyncDispose]()
   })
 
-  objectStoreContract('S3 (Ceph)', async () => {
+  const make = async (): Promise<StoreUnderTest> => {
     const { endpoint, keys } = ceph
     const options: PlainS3Options = { endpoint, keys, bucket: 'contract', prefix: `run/${randomUUID()}` }
     const store = await openS3FromPlainData(options)
@@ -37,7 +37,8 @@ describe('Ceph RADOS Gateway', { skip: cephMissing }, () => {
       opener: { moduleUrl, exportName: openS3FromPlainData.name, options: { ...options } },
       [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
     }
-  })
+  }
+  objectStoreContract('S3 (Ceph)', make, { rounds: 4 })
 
   s3Faults(
     () => ceph,

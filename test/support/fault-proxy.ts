@@ -10,6 +10,10 @@ export type Meddling =
     }
   /** The client's connection breaks after so many bytes of its body; the server never sees the request. */
   | { readonly kind: 'cut-request'; readonly afterBytes: number }
+  /** The server gets a shorter body that looks whole. */
+  | { readonly kind: 'shorten-request'; readonly toBytes: number }
+  /** The answer gets another status. */
+  | { readonly kind: 'change-status'; readonly from: number; readonly to: number }
   /** The server carries it out, and the client's connection breaks before the answer. */
   | { readonly kind: 'lose-answer' }
   /** The connection breaks in the middle of the answer's body. */
@@ -104,7 +108,9 @@ async function pass(
   }
   const dropped = meddling?.kind === 'drop-request-headers' ? meddling.names : []
   const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => !dropped.includes(name)))
-  const answer = await forward(port, incoming, headers, body)
+  const sent = meddling?.kind === 'shorten-request' ? body.subarray(0, meddling.toBytes) : body
+  if (headers['content-length'] !== undefined) headers['content-length'] = String(sent.length)
+  const answer = await forward(port, incoming, headers, sent)
   if (meddling?.kind === 'lose-answer') {
     socket.destroy()
     return
@@ -129,7 +135,8 @@ function deliver(outgoing: ServerResponse, { status, headers, body }: Answer, me
   const sent = meddling?.kind === 'truncate' ? body.subarray(0, meddling.toBytes) : body
   delete kept['transfer-encoding']
   if (outgoing.req.method !== 'HEAD') kept['content-length'] = String(sent.length)
-  outgoing.writeHead(status, kept as Record<string, string>)
+  const changed = meddling?.kind === 'change-status' && meddling.from === status ? meddling.to : status
+  outgoing.writeHead(changed, kept as Record<string, string>)
   if (meddling?.kind === 'cut-answer') {
     outgoing.write(sent.subarray(0, meddling.afterBytes), () => outgoing.destroy())
     return

@@ -1,11 +1,15 @@
 import { clusterKeys } from '../../cluster/core/keys.ts'
 import type { Config } from '../../config/schema.ts'
 import { repositoryFaults } from '../../repository/faults.ts'
-import type { Clock } from '../../std/clock.ts'
+import { jobProblems } from '../../schedule/core/report-jobs.ts'
+import type { Clock, EpochMs } from '../../std/clock.ts'
 import { withDeadline } from '../../std/deadline.ts'
 import { isFault } from '../../std/fault.ts'
 import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator, openConfiguredRepository } from '../open-configured.ts'
+import { ago, isoTime } from '../schedule/job-text.ts'
+import { observeJobs } from '../schedule/observe-jobs.ts'
+import { newestBackupAt } from '../schedule/run-schedule.ts'
 import { look, pass, warn } from './check-item.ts'
 import type { CheckItem, Observation } from './check-item.ts'
 
@@ -40,7 +44,30 @@ export async function checkServices(
       }
     }),
   )
-  return await Promise.all([coordinator, ...repositories])
+  const jobs = config.repositories.length === 0 ? [] : [look('jobs', () => judgeJobs(config, { clock, signal }))]
+  return await Promise.all([coordinator, ...repositories, ...jobs])
+}
+
+async function judgeJobs(
+  config: Config,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<Observation> {
+  const now = clock.wall()
+  try {
+    return await withDeadline('look at the jobs', patienceMs, signal, async (deadline) => {
+      await using coordinator = await openConfiguredCoordinator(config, clock)
+      const newestBackup = await newestBackupAt(config, { clock, signal: deadline })
+      const { jobs, unreadable } = await observeJobs(config, coordinator, { now, newestBackup, signal: deadline })
+      const when = (moment: EpochMs): string => `${isoTime(moment)}, ${ago(now, moment)}`
+      const [problem = unreadable] = jobs.flatMap((job) => jobProblems(job, when))
+      if (problem !== null) return warn(problem, '`holdfast schedule` shows all jobs and what became of them.')
+      const coming = jobs.flatMap(({ name, next }) => (next === null ? [] : [`${name} next ${isoTime(next)}`]))
+      return pass(coming.length === 0 ? 'nothing is scheduled' : coming.join(', '))
+    })
+  } catch (error) {
+    if (!isFault(error, cliFaults['cli-coordinator-absent'])) throw error
+    return pass('no agent has run yet')
+  }
 }
 
 function askCoordinator(config: Config, clock: Clock, signal: AbortSignal): Promise<Observation> {

@@ -3,9 +3,9 @@ import { loadContextConfig } from '../context-config.ts'
 
 export const expireCommand = defineCommand({
   name: 'expire',
-  summary: 'remove the backups and the WAL that no rule keeps',
+  summary: 'remove the backups, the WAL and the dumps that no rule keeps',
   description:
-    'Removes what the `retention` section of the configuration and the holds do not keep: backups, then the packs and the WAL that nothing listed needs, and leftovers of backups that died. A table says of each backup whether it stays and why. Never goes: the newest backup that can be restored, what a listed backup needs, and WAL that the kept window needs. Backups and restores may run meanwhile.',
+    'Removes what the `retention` section of the configuration and the holds do not keep: backups, then the packs and the WAL that nothing listed needs, and leftovers of backups that died. A table says of each backup whether it stays and why. Never goes: the newest backup that can be restored, what a listed backup needs, and WAL that the kept window needs. Dumps in the repository go by the same rules, or by those of `retention.dumps`, each database by itself. Backups and restores may run meanwhile.',
   options: {
     repository: { flag: '--repository <name>', about: 'the repository to tidy (default: all of them)', parse: asText },
     dryRun: { flag: '--dry-run', about: 'only say what would go and what would stay; change nothing' },

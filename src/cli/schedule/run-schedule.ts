@@ -28,7 +28,11 @@ export async function runSchedule(config: Config, context: CommandContext): Prom
   return problems.length === 0 ? 'ok' : 'degraded'
 }
 
-async function newestBackupAt(config: Config, { clock, signal }: CommandContext): Promise<EpochMs | null> {
+/** Only where others than the agent take backups does it say what has become of a moment. */
+export async function newestBackupAt(
+  config: Config,
+  { clock, signal }: Pick<CommandContext, 'clock' | 'signal'>,
+): Promise<EpochMs | null> {
   if (config.schedules.runBy === 'agent') return null
   const [repository] = config.repositories
   const only = { ...config, repositories: repository === undefined ? [] : [repository] }

@@ -18,6 +18,8 @@ export interface CollectionView {
   readonly manifests: readonly BackupObject[]
   readonly segments: readonly (WalObject & { readonly name: string })[]
   readonly tails: readonly (WalObject & TailName)[]
+  /** Partial segments and labels of backups, as `archive_command` gave them; nothing needs them. */
+  readonly oddFiles: readonly WalObject[]
   /** Records of lost WAL. */
   readonly gaps: readonly GapObject[]
   /** Of every timeline that is known to be one; without those whose history file is missing. */
@@ -104,7 +106,7 @@ export function planCollection(
     endedSessions: view.sessions.map(({ backup }) => backup).filter((backup) => listed.has(backup)),
     removals: [...packs.removals, ...wal.removals, ...wal.gaps],
     walRanges: wal.ranges,
-    keptWal: total([...view.segments, ...view.tails], wal.removals),
+    keptWal: total([...view.segments, ...view.tails, ...view.oddFiles], wal.removals),
     keptPacks: total([...view.manifests, ...view.packs], packs.removals),
   }
 }
@@ -204,6 +206,7 @@ function planWal(
   const goes = (object: WalObject): boolean =>
     options.mayRemove && (agreed?.has(object.key) ?? true) && !isNeeded(object, needed, view.walSegmentBytes)
   const segments = view.segments.filter(goes)
+  const oddFiles = view.oddFiles.filter(goes)
   const size = BigInt(view.walSegmentBytes)
   const begin = ({ startLsn }: WalObject): bigint => startLsn - (startLsn % size)
   const stored = new Set(view.segments.map((segment) => `${segment.timeline} ${segment.startLsn}`))
@@ -213,7 +216,12 @@ function planWal(
   const because = 'no backup that stays needs it'
   return {
     removals: [
-      ...segments.map(({ key, sizeBytes }): Removal => ({ kind: 'segment', key, sizeBytes, because })),
+      ...[...segments, ...oddFiles].map(({ key, sizeBytes }): Removal => ({
+        kind: 'segment',
+        key,
+        sizeBytes,
+        because,
+      })),
       ...tails.map(({ key, sizeBytes }): Removal => ({ kind: 'tail', key, sizeBytes, because })),
       ...superseded.map(({ key, sizeBytes }): Removal => {
         return { kind: 'tail', key, sizeBytes, because: 'its whole segment is stored' }

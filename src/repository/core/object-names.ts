@@ -10,6 +10,7 @@ const reservedNames: readonly string[] = ['keys', repositoryObject, guideObject,
 const clusterPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const backupPattern = /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$/
 const segmentPattern = /^([0-9A-F]{8})[0-9A-F]{16}$/
+const oddFilePattern = /^([0-9A-F]{8})[0-9A-F]{16}\.(partial|[0-9A-F]{8}\.backup)$/
 const tailPattern = /^([0-9A-F]{8})\/([0-9A-F]{16})-([0-9A-F]{16})$/
 const historyPattern = /^([0-9A-F]{8})\.history$/
 const gapPattern = /^([0-9A-F]{8})-([0-9A-F]{16})-([0-9A-F]{16})$/
@@ -53,6 +54,8 @@ export const dumpPartObject = (cluster: string, file: string, part: number): str
   `${dumpObject(cluster, file)}.${String(part).padStart(6, '0')}`
 export const segmentObject = (cluster: string, name: string): string =>
   `${walPrefix(cluster)}${name.slice(0, 8)}/${name}`
+/** Of a segment, of a partial one, or of a backup's label: they lie beside each other under PostgreSQL's names. */
+export const walFileObject = (cluster: string, name: string): string => segmentObject(cluster, name)
 export const historyObject = (cluster: string, timeline: TimelineId): string =>
   `${walPrefix(cluster)}${formatTimeline(timeline)}.history`
 export const tailObject = (cluster: string, tail: TailName): string =>
@@ -80,12 +83,18 @@ export interface TailName {
 export type WalName =
   | { readonly kind: 'segment'; readonly timeline: TimelineId; readonly name: string }
   | { readonly kind: 'history'; readonly timeline: TimelineId }
+  /** What `archive_command` gives besides: the unfinished last segment of a timeline that was left, a backup's label. */
+  | { readonly kind: 'partial' | 'label'; readonly timeline: TimelineId; readonly name: string }
 
 /** What an object below {@link walPrefix} is, from the rest of its key; undefined when it is nothing of ours. */
 export function parseWalName(rest: string): WalName | undefined {
   const history = historyPattern.exec(rest)
   if (history !== null) return { kind: 'history', timeline: parseTimeline(history[1] ?? '') }
   const [directory = '', name = '', ...more] = rest.split('/')
+  const odd = oddFilePattern.exec(name)
+  if (odd?.[1] === directory && more.length === 0) {
+    return { kind: odd[2] === 'partial' ? 'partial' : 'label', timeline: parseTimeline(directory), name }
+  }
   const segment = segmentPattern.exec(name)
   if (segment === null || segment[1] !== directory || more.length > 0) return undefined
   return { kind: 'segment', timeline: parseTimeline(directory), name }

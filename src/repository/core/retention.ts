@@ -134,13 +134,14 @@ export function liesOn(
   return stretch.endLsn === undefined || backup.stopLsn <= stretch.endLsn
 }
 
-interface CalendarRule {
+export interface CalendarRule {
   readonly name: string
   readonly amount: number
   readonly periodOf: (time: EpochMs) => string
 }
 
-function calendarRules({ daily, weekly, monthly, yearly }: RetentionPolicy): readonly CalendarRule[] {
+/** The rules of a policy that go by days, weeks, months and years. */
+export function calendarRules({ daily, weekly, monthly, yearly }: RetentionPolicy): readonly CalendarRule[] {
   const date = (time: number): string => new Date(time).toISOString().slice(0, 10)
   // 1970-01-01 was a Thursday: three days after a Monday.
   const monday = (time: number): number => time - ((Math.floor(time / dayMs) + 3) % 7) * dayMs
@@ -160,6 +161,6 @@ function whyItGoes(backup: RetentionBackup, now: EpochMs): string {
   return `ended ${age}, and no rule keeps it${damage}`
 }
 
-function describeCount(count: number, noun: string): string {
+export function describeCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../../std/clock.ts'
 import { retry } from '../../std/retry.ts'
 import type { WalPiece } from '../core/wal-walk.ts'
 import type { PlannedRestore } from '../plan-from-repository.ts'
-import { isWorthRetrying } from '../worth-retrying.ts'
+import { isWorthRetrying } from '../../repository/worth-retrying.ts'
 
 /**
  * One planned WAL file: the planned bytes, then zeros up to a segment's size. A store that does not answer is asked

@@ -11,7 +11,6 @@ export type TroubleKind =
   | 'protocol'
   | 'clock'
   | 'full'
-  | 'locked'
   | 'lock-unsupported'
   | 'unconditional'
   | 'failed'
@@ -91,11 +90,9 @@ export function statusTrouble(status: number, said: string, waitMs: number | und
   if (status === 403) return { ...base, kind: 'denied' }
   if (status === 404) return { ...base, kind: 'missing' }
   if (status === 408) return { ...base, kind: 'unreachable', passing: true, uncertain: true }
-  if (status === 423) return { ...base, kind: 'locked', passing: true }
-  if (status === 425 || status === 429 || status === 503)
-    return { ...base, kind: 'overloaded', passing: true, uncertain: true }
+  if ([423, 424, 425, 429, 503].includes(status)) return { ...base, kind: 'overloaded', passing: true, uncertain: true }
   if (status === 501) return { ...base, kind: 'protocol' }
-  if (status === 507 || status === 413) return { ...base, kind: 'full' }
+  if (status === 507) return { ...base, kind: 'full' }
   if (status >= 500) return { ...base, kind: 'unreachable', passing: true, uncertain: true }
   return { ...base, kind: 'protocol' }
 }

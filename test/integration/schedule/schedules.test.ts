@@ -210,6 +210,7 @@ describe('the jobs of a cluster', { concurrency: false }, () => {
     await cluster.stop(n2)
     cluster.start(n2)
     const again = await cluster.waitFor<Jobs & { leader: string | null }>(n2, 'status', ({ leader }) => leader === 'n2')
+    assert.match((await cluster.holdfast(n2, 'check')).stdout, /! jobs: 1 run of dump missed, the last due .*: nobody/)
     assert.match(again.problems.join('\n'), /^1 run of dump missed, the last due .*: nobody could run it in time$/m)
     assert.equal(backup(again).last?.startedAt, backup(done).last?.startedAt)
   })

@@ -1,0 +1,23 @@
+import type { RepositoryConfig } from '../../config/schema.ts'
+import { readCertificateFile, readSecretFile } from '../../config/secret-file.ts'
+import type { Clock } from '../../std/clock.ts'
+import type { ObjectStore } from '../../store/object-store.ts'
+
+export type WebDavRepositoryConfig = Extract<RepositoryConfig, { readonly type: 'webdav' }>
+
+/** Opens the folder of a repository with the user and password it names. */
+export async function openConfiguredWebDav(
+  config: WebDavRepositoryConfig,
+  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
+): Promise<ObjectStore> {
+  const { openWebDavStore } = await import('../../store/webdav/webdav-store.ts')
+  const { caFile, passwordFile } = config
+  return await openWebDavStore({
+    url: config.url,
+    user: config.user,
+    password: passwordFile === undefined ? undefined : () => readSecretFile('passwordFile', passwordFile),
+    certificateAuthority: caFile === undefined ? undefined : await readCertificateFile(caFile),
+    conditionalCreate: config.conditionalCreate ?? (options.copy === true ? 'emulated' : 'required'),
+    clock: options.clock,
+  })
+}
