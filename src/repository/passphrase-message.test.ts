@@ -5,7 +5,10 @@ import { openPassphraseMessage } from './passphrase-message.ts'
 
 const text = '{"key":"äöü"}\n'
 
-async function seal(over: Partial<openpgp.Config> = {}, keys: { passwords?: string[] } = {}): Promise<string> {
+async function seal(
+  over: Partial<openpgp.Config> = {},
+  keys: { passwords?: string[]; encryptionKeys?: openpgp.PublicKey[] } = {},
+): Promise<string> {
   const { aes256 } = openpgp.enums.symmetric
   const uncompressed = openpgp.enums.compression.uncompressed
   return String(
@@ -27,14 +30,28 @@ async function seal(over: Partial<openpgp.Config> = {}, keys: { passwords?: stri
 }
 
 function opened(armored: string, passphrase = 'right'): string | undefined {
-  const bytes = openPassphraseMessage(armored, passphrase)
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString()
+  const message = openPassphraseMessage(armored, passphrase)
+  return message === undefined ? undefined : Buffer.from(message.plain).toString()
 }
 
 test('messages of the OpenPGP library open, with one passphrase of several', async () => {
   assert.equal(opened(await seal()), text)
   assert.equal(opened(await seal({}, { passwords: ['left', 'right'] })), text)
   assert.equal(opened(await seal({ showComment: true, showVersion: true })), text)
+})
+
+test('for whom it is encrypted is what the library says', async () => {
+  const { publicKey } = await openpgp.generateKey({ userIDs: [{ name: 'operator' }] })
+  const encryptionKeys = [await openpgp.readKey({ armoredKey: publicKey })]
+  const armored = await seal({}, { passwords: ['left', 'right'], encryptionKeys })
+  const message = await openpgp.readMessage({ armoredMessage: armored })
+  const { passphrases, recipients } = openPassphraseMessage(armored, 'right') ?? assert.fail()
+  assert.equal(passphrases, 2)
+  assert.deepEqual(
+    recipients,
+    message.getEncryptionKeyIDs().map((id) => id.toHex().toUpperCase()),
+  )
+  assert.equal(recipients.length, 1)
 })
 
 test('a wrong passphrase opens nothing', async () => {

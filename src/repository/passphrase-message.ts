@@ -6,15 +6,19 @@ import { createDecipheriv, createHash } from 'node:crypto'
  * library and its slower S2K would cost each a third of a second of processor time. Gives undefined for a wrong
  * passphrase and for every other kind of message, which only the library can judge.
  */
-export function openPassphraseMessage(armored: string, passphrase: string): Uint8Array | undefined {
+export function openPassphraseMessage(armored: string, passphrase: string): OpenedMessage | undefined {
   try {
     const packets = readPackets(dearmor(armored))
     const sealed = packets.find(({ tag }) => tag === tags.sealed)?.body
-    if (sealed?.[0] !== 1) return undefined
+    const recipients = packets.filter(({ tag }) => tag === tags.recipient).map(({ body }) => keyIdOf(body))
+    if (sealed?.[0] !== 1 || recipients.includes(undefined)) return undefined
+    const passphrases = packets.filter(({ tag }) => tag === tags.passphrase).length
     for (const { tag, body } of packets) {
       const session = tag === tags.passphrase ? sessionKey(body, Buffer.from(passphrase)) : undefined
       const plain = session === undefined ? undefined : openSealed(sealed.subarray(1), session)
-      if (plain !== undefined) return literalOf(plain)
+      const literal = plain === undefined ? undefined : literalOf(plain)
+      if (literal !== undefined)
+        return { plain: literal, passphrases, recipients: recipients.flatMap((id) => id ?? []) }
     }
     return undefined
   } catch (error) {
@@ -24,7 +28,15 @@ export function openPassphraseMessage(armored: string, passphrase: string): Uint
   }
 }
 
-const tags = { passphrase: 3, literal: 11, sealed: 18 } as const
+export interface OpenedMessage {
+  readonly plain: Uint8Array
+  /** How many passphrases open it. */
+  readonly passphrases: number
+  /** The key ids of the (sub)keys that open it, 16 upper-case hexadecimal digits. */
+  readonly recipients: readonly string[]
+}
+
+const tags = { recipient: 1, passphrase: 3, literal: 11, sealed: 18 } as const
 
 interface Packet {
   readonly tag: number
@@ -79,6 +91,11 @@ function readPackets(message: Buffer): Packet[] {
     packets.push({ tag: head & 63, body: Buffer.concat(pieces) })
   }
   return packets
+}
+
+/** Of a public-key encrypted session key packet, version 3. */
+function keyIdOf(body: Buffer): string | undefined {
+  return body[0] === 3 ? body.subarray(1, 9).toString('hex').toUpperCase() : undefined
 }
 
 /** From a symmetric-key encrypted session key packet: the passphrase's own key, or the one that is wrapped with it. */
