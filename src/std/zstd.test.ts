@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { seededRandom } from './random.ts'
 import { createZstdCompressor, createZstdDecompressor } from './zstd.ts'
 
