@@ -11,7 +11,7 @@ import {
 /** Compresses one block of data after the other, each so that it can be read alone. */
 export interface ZstdCompressor {
   /** The bytes are good until the next call. */
-  compress(plain: Uint8Array): Uint8Array
+  readonly compress: (plain: Uint8Array) => Uint8Array
 }
 
 export interface ZstdDecompressor {
@@ -19,7 +19,7 @@ export interface ZstdDecompressor {
    * What was compressed, or undefined when these are not `plainBytes` bytes that zstd compressed. The bytes are good until
    * the next call.
    */
-  decompress(compressed: Uint8Array, plainBytes: number): Uint8Array | undefined
+  readonly decompress: (compressed: Uint8Array, plainBytes: number) => Uint8Array | undefined
 }
 
 /**
