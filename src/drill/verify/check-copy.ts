@@ -177,7 +177,7 @@ async function largestOf(
       database: connection.database,
       name,
       sizeBytes: BigInt(size),
-      estimate: Number(estimate),
+      estimate,
     }))
   })
 }
@@ -208,9 +208,9 @@ export async function checkQueries(
   }
 }
 
-function asText(value: unknown): string {
+function asText(value: object | string | number | boolean | bigint): string {
   if (value instanceof Date) return value.toISOString()
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /**

@@ -48,16 +48,21 @@ export async function scanPagesOfDirectory(
 }
 
 async function* relationFiles(dataDirectory: string): AsyncGenerator<string> {
-  const names = async (path: string): Promise<readonly string[]> =>
-    (await readdir(join(dataDirectory, path)).catch(() => [])).toSorted()
   const below = async function* (path: string): AsyncGenerator<string> {
-    for (const name of await names(path)) yield `${path}/${name}`
+    const names = await readdir(join(dataDirectory, path)).catch(nothingThere)
+    for (const name of names) yield `${path}/${name}`
   }
   yield* below('global')
   for await (const database of below('base')) yield* below(database)
   for await (const tablespace of below('pg_tblspc')) {
     for await (const version of below(tablespace)) for await (const database of below(version)) yield* below(database)
   }
+}
+
+/** A file among the directories; anything else that cannot be listed must not pass for empty. */
+function nothingThere(error: NodeJS.ErrnoException): readonly string[] {
+  if (error.code === 'ENOTDIR') return []
+  throw error
 }
 
 async function scanFile(
