@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { absolutePath, duration, numberChoice, setting, text, wholeNumber } from './setting.ts'
+import { absolutePath, duration, setting, text, wholeNumber } from './setting.ts'
 
 const check = z.strictObject({
   name: setting(text(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and hyphens, a letter first'), {
@@ -28,11 +28,6 @@ const check = z.strictObject({
 /** How backups are proven, and how long that is remembered. */
 export const verificationSection = z
   .strictObject({
-    level: setting(numberChoice([0, 1, 2, 3, 4]).prefault(4), {
-      about:
-        'How far `holdfast verify` goes when no --level is given: 0 objects, 1 contents, 2 page maps and WAL, 3 restore and page checksums, 4 queries and a point in time.',
-      change: 'reload',
-    }),
     directory: setting(absolutePath().optional(), {
       about:
         'Where levels 3 and 4 restore to, each time into a directory of its own that is removed afterwards; it needs room for the whole cluster. The default is `verify` in node.stateDirectory.',

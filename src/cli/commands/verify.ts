@@ -1,4 +1,4 @@
-import { verificationLevels, type VerificationLevel } from '../../repository/core/proof-name.ts'
+import { highestVerification, verificationLevels, type VerificationLevel } from '../../repository/core/proof-name.ts'
 import { UsageError, asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
@@ -20,7 +20,7 @@ export const verifyCommand = defineCommand({
       about: 'the repository it is in (default: the first one)',
       parse: asText,
     },
-    level: { flag: '--level <n>', about: 'how far to go, 0 to 4 (default: verification.level)', parse: parseLevel },
+    level: { flag: '--level <n>', about: 'how far to go, 0 to 4 (default: 4)', parse: parseLevel },
     all: { flag: '--all', about: 'every backup; those but the newest up to level 2' },
     directory: {
       flag: '--directory <directory>',
@@ -45,6 +45,6 @@ export const verifyCommand = defineCommand({
   run: async (context, options, [backup]) => {
     const { runVerify } = await import('../verify/run-verify.ts')
     const { config } = await loadContextConfig(context)
-    return await runVerify(config, context, { ...options, backup, level: options.level ?? config.verification.level })
+    return await runVerify(config, context, { ...options, backup, level: options.level ?? highestVerification })
   },
 })
