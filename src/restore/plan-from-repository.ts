@@ -77,7 +77,8 @@ export async function windowFromRepository(
   return { oldest, plan }
 }
 
-async function loadCatalogue(
+/** Everything that planning depends on, as it is in the repository now. */
+export async function loadCatalogue(
   repository: Repository,
   cluster: string,
   { backups }: BackupCatalogue,

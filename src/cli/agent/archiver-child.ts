@@ -26,8 +26,10 @@ export async function keepArchiving(options: ArchiverChildOptions, signal: Abort
   const log = options.log.with({ repository: options.repository })
   let waitMs = firstWaitMs
   while (!signal.aborted) {
-    const { streamed, exitCode, lastError } = await runOnce({ ...options, log }, signal)
-    options.onReport(undefined)
+    const { streamed, exitCode, lastError, lastReport } = await runOnce({ ...options, log }, signal)
+    // Why it cannot go on is worth more than that it does not run.
+    const says = lastReport?.state === 'stopped' && lastReport.error !== null && !signal.aborted
+    options.onReport(says ? lastReport : undefined)
     if (signal.aborted) return
     log.error('archiver ended', { exitCode, reason: lastError })
     waitMs = streamed ? firstWaitMs : Math.min(longestWaitMs, waitMs * 2)
@@ -42,6 +44,12 @@ const notHeardOfYet: ArchiverReport = {
   receivedLsn: null,
   durableLsn: null,
   tailAgeMs: 0,
+  saidAt: 0,
+  heardAt: null,
+  caughtUpAt: null,
+  bytesPerSecond: 0,
+  spoolBytes: 0,
+  spoolLimitBytes: 0,
   gaps: [],
   error: null,
 }
@@ -51,6 +59,7 @@ interface ChildEnd {
   readonly streamed: boolean
   readonly exitCode: number | null
   readonly lastError: string
+  readonly lastReport: ArchiverReport | undefined
 }
 
 function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<ChildEnd> {
@@ -59,9 +68,10 @@ function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<Ch
     // Its standard input ends when this process dies, and that ends it.
     const args = [program, 'archiver', '--config', configFile, '--repository', repository]
     const child = spawn(process.execPath, args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] })
-    options.onReport(notHeardOfYet)
+    options.onReport({ ...notHeardOfYet, saidAt: options.clock.wall() })
     let streamed = false
     let lastError = ''
+    let lastReport: ArchiverReport | undefined
     let timer: NodeJS.Timeout | undefined
     const stop = (): void => {
       child.kill('SIGTERM')
@@ -75,6 +85,7 @@ function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<Ch
     let last = ''
     createInterface({ input: child.stdout }).on('line', (line) => {
       const report = JSON.parse(line) as ArchiverReport
+      lastReport = report
       streamed ||= report.state === 'streaming'
       options.onReport(report)
       const { state, timeline, gaps, error } = report
@@ -88,7 +99,7 @@ function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<Ch
     child.on('close', (exitCode) => {
       signal.removeEventListener('abort', stop)
       clearTimeout(timer)
-      resolve({ streamed, exitCode, lastError: lastError.trim() })
+      resolve({ streamed, exitCode, lastError: lastError.trim(), lastReport })
     })
     if (signal.aborted) stop()
   })

@@ -64,7 +64,7 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
   await using server = await context.openHttpServer({
     ...config.api,
     currentStatus: () => agent?.status(),
-    details: () => ({ archivers: Object.fromEntries(archivers) }),
+    details: () => ({ now: clock.wall(), archivers: Object.fromEntries(archivers) }),
     log,
   })
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })

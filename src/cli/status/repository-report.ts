@@ -40,7 +40,10 @@ async function reportRepository(
   from: RepositoryConfig,
   { config, timeline, clock, signal }: RepositoryQuestion,
 ): Promise<RepositoryReport> {
-  const { listBackups } = await import('../../repository/catalogue.ts')
+  const [{ listBackups }, { openGaps }] = await Promise.all([
+    import('../../repository/catalogue.ts'),
+    import('../../repository/open-gaps.ts'),
+  ])
   await using opened = await openConfiguredRepository(from, { clock, signal })
   const { backups, damaged } = await listBackups(opened.repository, config.cluster, { signal })
   const last = backups.at(-1)?.facts
@@ -53,6 +56,7 @@ async function reportRepository(
       last === undefined
         ? null
         : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
+    gaps: await openGaps(opened.repository, config.cluster, { signal }),
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
   }
 }
