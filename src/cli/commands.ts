@@ -8,6 +8,7 @@ import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
 import { dumpCommand } from './commands/dump.ts'
 import { dumpsCommand } from './commands/dumps.ts'
+import { keysCommands } from './commands/keys.ts'
 import { loadCommand } from './commands/load.ts'
 import { expireCommand } from './commands/expire.ts'
 import { holdCommand } from './commands/hold.ts'
@@ -15,6 +16,7 @@ import { restoreCommand } from './commands/restore.ts'
 import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
 import { switchoverCommand } from './commands/switchover.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { versionCommand } from './commands/version.ts'
 import { walCommands } from './commands/wal.ts'
 
@@ -30,9 +32,11 @@ export const commands: readonly (Command | CommandGroup)[] = [
   expireCommand,
   scheduleCommands,
   restoreCommand,
+  verifyCommand,
   dumpCommand,
   dumpsCommand,
   loadCommand,
+  keysCommands,
   walCommands,
   checkCommand,
   configCommands,

@@ -106,7 +106,8 @@ export async function openOrCreateRepository(
   return await openConfiguredRepository(config, options)
 }
 
-async function repositoryAccess(config: RepositoryConfig): Promise<KeyAccess> {
+/** The secrets that a repository's entry names, from their files. */
+export async function repositoryAccess(config: RepositoryConfig): Promise<KeyAccess> {
   const { passphraseFile, privateKeyFile } = config
   return {
     passphrase: passphraseFile === undefined ? undefined : await readSecretFile('passphraseFile', passphraseFile),

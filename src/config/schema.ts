@@ -6,6 +6,7 @@ import { postgresSection } from './postgres-section.ts'
 import { choice, setting, text } from './setting.ts'
 import { schedulesSection } from './schedules-section.ts'
 import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
+import { verificationSection } from './verification-section.ts'
 
 /**
  * `holdfast.yaml`. From this one schema come the parser and its errors, `holdfast config …`, the JSON Schema and
@@ -29,6 +30,7 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
+    verification: verificationSection,
     schedules: schedulesSection,
     log: z
       .strictObject({

@@ -78,6 +78,22 @@ export const restoreFaults = defineFaults({
     meaning: 'The planned WAL holds no record at its end, so that recovery could not be told where to stop.',
     hint: 'Restore to an explicit target before the named position.',
   },
+  'restore-subject-missing': {
+    exitClass: 'notFound',
+    meaning: 'The database or table that was to be brought back did not exist at the target.',
+    hint: 'Choose another target; names are written as they are, upper case included.',
+  },
+  'restore-name-taken': {
+    exitClass: 'refused',
+    meaning: 'What is brought back would go over something that is there.',
+    hint: 'Choose another name with --as.',
+  },
+  'restore-load-failed': {
+    exitClass: 'failed',
+    meaning:
+      'What was brought back could not be loaded into the running server, or written to a file. Nothing is left of it.',
+    hint: 'The message has the last words of the program; --output FILE gives a file for pg_restore instead.',
+  },
   'restore-tablespace-in-wal': {
     exitClass: 'failed',
     meaning:

@@ -3,16 +3,21 @@ import { listBackups } from '../../repository/catalogue.ts'
 import type { Commit } from '../../repository/core/commit.ts'
 import type { GapRecord } from '../../repository/core/gap-record.ts'
 import { readGaps } from '../../repository/gaps.ts'
+import { summarizeProofs } from '../../repository/proofs.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { verifyBackup } from '../../repository/verify.ts'
 import { windowFromRepository } from '../../restore/plan-from-repository.ts'
 import { describeBytes } from '../../std/byte-size.ts'
+import type { EpochMs } from '../../std/clock.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+import { describeProofs } from '../status/render-status.ts'
+import { proofReport } from '../status/repository-report.ts'
+import type { ProofReport } from '../status/core/status-report.ts'
 import { formatTable } from '../terminal/table.ts'
 import { backupRow, storedBytes } from './run-backup.ts'
 
@@ -26,6 +31,7 @@ interface Listing {
   readonly window: Window | null
   /** WAL on record as lost: no moment within one can be restored. */
   readonly gaps: readonly GapRecord[]
+  readonly proofs: ProofReport
 }
 
 /** From when to where a restore is possible without a hole; null where it is not possible at all, with the reason. */
@@ -81,7 +87,8 @@ async function readListing(
   }
   const window = backups[0] === undefined ? null : await readWindow(repository, cluster, backups[0], signal)
   const gaps = await readGaps(repository, cluster, { signal })
-  return { repository: name, backups, damaged: bad, verified: verify, window, gaps }
+  const proofs = proofReport(await summarizeProofs(repository, { cluster, place: name }, { signal }))
+  return { repository: name, backups, damaged: bad, verified: verify, window, gaps, proofs }
 }
 
 async function readWindow(
@@ -108,7 +115,10 @@ function listingDocument(listing: Listing): object {
   return { ...listing, gaps, backups: listing.backups.map(backupRow) }
 }
 
-function renderListing({ repository, backups, damaged, verified, window, gaps }: Listing, now: number): string {
+function renderListing(
+  { repository, backups, damaged, verified, window, gaps, proofs }: Listing,
+  now: EpochMs,
+): string {
   const header = ['backup', 'kind', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
   const rows = backups.map((commit) => {
     const { facts } = commit
@@ -130,6 +140,7 @@ function renderListing({ repository, backups, damaged, verified, window, gaps }:
   const amount = backups.length === 0 ? 'no backup' : String(backups.length)
   const intact = damaged.length === 0 ? ', every object verified' : ', NOT every object is good'
   const lines = [`repository ${repository}: ${amount}${verified ? intact : ''}`]
+  lines.push(`last proven: ${describeProofs(proofs, now)}`)
   if (rows.length > 0) lines.push(formatTable(header, rows, [3, 4, 5, 7]))
   for (const { backup, because } of damaged) lines.push(`! ${backup}: ${because}`)
   if (window?.toLsn)

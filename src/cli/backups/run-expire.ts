@@ -4,6 +4,8 @@ import type { Config } from '../../config/schema.ts'
 import type { BackupVerdict, CollectionPlan, RemovalKind } from '../../repository/core/collection.ts'
 import type { RetentionPolicy } from '../../repository/core/retention.ts'
 import { expireBackups } from '../../repository/expire-backups.ts'
+import { expireProofs } from '../../repository/proofs.ts'
+import type { EpochMs } from '../../std/clock.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
@@ -17,7 +19,11 @@ interface Expiry {
   readonly dryRun: boolean
   readonly plan: CollectionPlan
   readonly dumps: DumpExpiry
+  /** How many records of verifications are too old. */
+  readonly proofs: number
 }
+
+const dayMs = 86_400_000
 
 /** Expires what the configuration does not keep, in one repository after the other, and prints what went and why. */
 export async function runExpire(
@@ -44,7 +50,9 @@ export async function runExpire(
       }
       const plan = await expireBackups(opened.repository, config.cluster, config.retention, how)
       const dumps = await expireDumps(opened.repository, config.cluster, dumpPolicy(config), how)
-      expiries.push({ repository: opened.name, dryRun, plan, dumps })
+      const olderThan = (clock.wall() - config.verification.keepDays * dayMs) as EpochMs
+      const proofs = await expireProofs(opened.repository, { cluster: config.cluster, olderThan, dryRun }, { signal })
+      expiries.push({ repository: opened.name, dryRun, plan, dumps, proofs })
     } finally {
       output.progress('')
     }
@@ -54,7 +62,7 @@ export async function runExpire(
   return 'ok'
 }
 
-function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
+function expiryDocument({ repository, dryRun, plan, dumps, proofs }: Expiry): object {
   return {
     repository,
     dryRun,
@@ -73,6 +81,7 @@ function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
     }),
     keptPacks: plan.keptPacks,
     keptWal: plan.keptWal,
+    removedProofs: proofs,
     dumps: dumps.verdicts.map(({ dump, keep, because }) => ({
       file: dump.file,
       database: dump.database,
@@ -85,10 +94,11 @@ function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
     damagedDumps: dumps.damaged,
     deadSessions: plan.deadSessions,
     liveSessions: plan.liveSessions,
+    interruptedSessions: plan.interruptedSessions,
   }
 }
 
-function renderExpiry({ repository, dryRun, plan, dumps }: Expiry, now: number): string {
+function renderExpiry({ repository, dryRun, plan, dumps, proofs }: Expiry, now: number): string {
   const going = plan.verdicts.filter(({ keep }) => !keep).length
   const [goes, stays] = dryRun ? ['would go', 'would stay'] : ['gone', 'stay']
   const rows = plan.verdicts.map((verdict) => verdictRow(verdict, now, dryRun))
@@ -103,9 +113,13 @@ function renderExpiry({ repository, dryRun, plan, dumps }: Expiry, now: number):
       `  ${formatLsn(startLsn)} to ${formatLsn(endLsn)} of timeline ${timeline}: no backup that stays needs it`,
     )
   }
+  if (proofs > 0) lines.push(`records of verifications: ${proofs} ${goes}`)
   for (const backup of plan.deadSessions) lines.push(`backup ${backup} was begun and never completed: ${goes}`)
   for (const backup of plan.liveSessions) {
     lines.push(`backup ${backup} is being taken, or has died less than three days ago: all WAL stays until it is done`)
+  }
+  for (const backup of plan.interruptedSessions) {
+    lines.push(`backup ${backup} did not come to its end: what it has stored stays for the next backup, for three days`)
   }
   return [...lines, ...renderDumps(dumps, now, dryRun)].join('\n')
 }

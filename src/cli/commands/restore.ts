@@ -1,5 +1,9 @@
+import { Fault } from '../../std/fault.ts'
+import { cliFaults } from '../faults.ts'
 import { UsageError, asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
+import { parseTableName } from '../restore/rescue-names.ts'
+import type { RescueSubject } from '../restore/rescue-names.ts'
 
 function parseWorkers(text: string): number {
   const workers = Number(text)
@@ -20,11 +24,40 @@ function parseTablespace(text: string, previous: unknown): ReadonlyMap<string, s
   return new Map([...before, [match[1] as string, match[2] as string]])
 }
 
+function parseTable(text: string): Extract<RescueSubject, { kind: 'table' }> {
+  const subject = parseTableName(text)
+  if (subject === undefined) throw new UsageError('DATABASE.SCHEMA.TABLE')
+  return subject
+}
+
 /** `shared_buffers=128MB`, as often as wanted. */
 function parseParameter(text: string, previous: unknown): Readonly<Record<string, string>> {
   const match = /^([A-Za-z_][\w.]*)=(.*)$/s.exec(text)
   if (match === null) throw new UsageError('PARAMETER=VALUE')
   return { ...(previous as Readonly<Record<string, string>> | undefined), [match[1] as string]: match[2] as string }
+}
+
+/** Options of one way of restoring are no use in the other. */
+function requireConsistent(options: {
+  readonly database: string | undefined
+  readonly table: unknown
+  readonly as: string | undefined
+  readonly output: string | undefined
+  readonly to: string | undefined
+  readonly delta: boolean
+}): void {
+  const isPart = options.database !== undefined || options.table !== undefined
+  const wrong =
+    options.database !== undefined && options.table !== undefined
+      ? '--database and --table exclude each other'
+      : isPart && (options.to !== undefined || options.delta)
+        ? '--to and --delta are for restoring the whole cluster; --scratch says where the sandbox goes'
+        : !isPart && (options.as !== undefined || options.output !== undefined)
+          ? '--as and --output go with --database or --table'
+          : options.as !== undefined && options.output !== undefined
+            ? '--as and --output exclude each other'
+            : undefined
+  if (wrong !== undefined) throw new Fault(cliFaults['cli-usage'], `Cannot restore: ${wrong}`)
 }
 
 export const restoreCommand = defineCommand({
@@ -86,6 +119,31 @@ export const restoreCommand = defineCommand({
       about: 'where all other tablespaces go, each into a directory called by its OID',
       parse: asText,
     },
+    database: {
+      flag: '--database <name>',
+      about: 'bring back only this database, beside the original under another name',
+      parse: asText,
+    },
+    table: {
+      flag: '--table <db.schema.table>',
+      about: 'bring back only this table, beside the original in a schema of its own',
+      parse: parseTable,
+    },
+    as: {
+      flag: '--as <name>',
+      about: 'the name of the new database, or of the schema for the table',
+      parse: asText,
+    },
+    output: {
+      flag: '--output <file>',
+      about: 'write the database or table to a file for pg_restore, not encrypted, instead of loading it',
+      parse: asText,
+    },
+    scratch: {
+      flag: '--scratch <directory>',
+      about: 'where the cluster is restored to meanwhile for --database and --table (default: node.stateDirectory)',
+      parse: asText,
+    },
     set: {
       flag: '--set <parameter=value>',
       about: 'a PostgreSQL parameter for the copy, such as a smaller shared_buffers; may be given several times',
@@ -105,6 +163,10 @@ export const restoreCommand = defineCommand({
       about: 'onto what is left of a stopped server, fetching only what differs',
     },
     {
+      command: "holdfast restore --table shop.public.orders --target-time '2026-11-22 13:00:00+00'",
+      about: 'one table as it was, beside the original',
+    },
+    {
       command: "holdfast restore --to /srv/before --target-time '2026-11-22 13:00:00+00' --before",
       about: 'as it was just before something went wrong',
     },
@@ -120,8 +182,15 @@ export const restoreCommand = defineCommand({
     integrity: 'something the plan needs is missing or altered; nothing was opened',
   },
   run: async (context, options) => {
-    const { runRestoreCommand } = await import('../restore/run-restore-command.ts')
     const { config } = await loadContextConfig(context)
+    const { database, table } = options
+    const subject = database === undefined ? table : ({ kind: 'database', database } as const)
+    requireConsistent(options)
+    if (subject !== undefined && !options.plan && !options.dryRun) {
+      const { runRescueCommand } = await import('../restore/run-rescue-command.ts')
+      return await runRescueCommand(config, context, subject, options)
+    }
+    const { runRestoreCommand } = await import('../restore/run-restore-command.ts')
     return await runRestoreCommand(config, context, options)
   },
 })

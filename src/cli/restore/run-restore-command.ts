@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import { readControlFile } from '../../postgres/control-file.ts'
-import { chooseInstallation, installationSearch } from '../../postgres/installation.ts'
 import type { Installation } from '../../postgres/installation.ts'
 import { openBackupManifest } from '../../repository/catalogue.ts'
 import { objectFault } from '../../repository/damage.ts'
@@ -29,6 +28,7 @@ import { cliFaults } from '../faults.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
 import { confirm } from '../terminal/confirm.ts'
 import { openProgressReport } from '../terminal/progress-report.ts'
+import { installationFor } from './installation-for.ts'
 import { namingLeftovers } from './naming-leftovers.ts'
 import { describeOutcome, describeOutlook, outlookDocument } from './restore-report.ts'
 import type { RestoreOutlook } from './restore-report.ts'
@@ -151,17 +151,6 @@ function placing(
   { tablespace, tablespacesInto: into }: RestoreCommandOptions,
 ): { readonly tablespaces: ReadonlyMap<string, string> | undefined; readonly tablespacesInto: string | undefined } {
   return { tablespaces: tablespace, tablespacesInto: into === undefined ? undefined : resolve(workingDirectory, into) }
-}
-
-async function installationFor(
-  config: Config,
-  context: CommandContext,
-  { commit }: PlannedRestore,
-): Promise<Installation> {
-  const search = installationSearch(context.environment, process.getuid?.() ?? 0)
-  const major = Math.floor(commit.facts.postgresVersion / 10_000)
-  const { binDirectory } = config.postgres.major === major ? config.postgres : { binDirectory: undefined }
-  return await chooseInstallation(search, { major, binDirectory })
 }
 
 async function overwriteQuestion(directory: string, { plan }: PlannedRestore): Promise<string> {

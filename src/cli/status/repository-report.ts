@@ -1,10 +1,11 @@
 import type { Config, RepositoryConfig } from '../../config/schema.ts'
+import type { ProofSummary } from '../../repository/proofs.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { Clock } from '../../std/clock.ts'
 import { withDeadline } from '../../std/deadline.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { openConfiguredRepository } from '../open-configured.ts'
-import type { RepositoryReport } from './core/status-report.ts'
+import type { ProofReport, RepositoryReport } from './core/status-report.ts'
 
 const patienceMs = 10_000
 
@@ -40,13 +41,16 @@ async function reportRepository(
   from: RepositoryConfig,
   { config, timeline, clock, signal }: RepositoryQuestion,
 ): Promise<RepositoryReport> {
-  const [{ listBackups }, { openGaps }] = await Promise.all([
+  const [{ listBackups }, { openGaps }, { summarizeProofs }] = await Promise.all([
     import('../../repository/catalogue.ts'),
     import('../../repository/open-gaps.ts'),
+    import('../../repository/proofs.ts'),
   ])
   await using opened = await openConfiguredRepository(from, { clock, signal })
   const { backups, damaged } = await listBackups(opened.repository, config.cluster, { signal })
   const last = backups.at(-1)?.facts
+  const place = { cluster: config.cluster, place: from.name }
+  const proofs = await summarizeProofs(opened.repository, place, { signal })
   return {
     name: from.name,
     readable: true,
@@ -57,7 +61,30 @@ async function reportRepository(
         ? null
         : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
     gaps: await openGaps(opened.repository, config.cluster, { signal }),
+    proofs: proofReport(proofs),
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
+  }
+}
+
+/** The part of the proofs that fits on a screen; the proofs themselves say the rest. */
+export function proofReport({ highest, last, lastKeyTest, provenAt }: ProofSummary): ProofReport {
+  return {
+    lastProven:
+      highest === null || highest.proven === null
+        ? null
+        : { level: highest.proven, at: highest.startedAt, backup: highest.backup, provenTime: highest.provenTime },
+    provenAt,
+    lastVerification:
+      last === null
+        ? null
+        : {
+            at: last.startedAt,
+            backup: last.backup,
+            outcome: last.outcome,
+            requested: last.requested,
+            proven: last.proven,
+          },
+    lastKeyTest,
   }
 }
 

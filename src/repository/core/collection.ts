@@ -12,6 +12,8 @@ import { isGapNeeded, isNeeded, neededWal, type WalRange } from './wal-needs.ts'
 export interface CollectionView {
   readonly commits: readonly Commit[]
   readonly sessions: readonly SessionNote[]
+  /** Of these, backups that can never be committed: what they have stored is for the next backup to take over. */
+  readonly interrupted: ReadonlySet<string>
   /** Reasons of holds, by backup. */
   readonly holds: ReadonlyMap<string, string>
   readonly packs: readonly BackupObject[]
@@ -62,6 +64,8 @@ export interface CollectionPlan {
   readonly deadSessions: readonly string[]
   /** Backups that are being taken. */
   readonly liveSessions: readonly string[]
+  /** Backups that are not, whose packs the next backup may take over. */
+  readonly interruptedSessions: readonly string[]
   /** Sessions of backups that are committed: only the note itself is left to be removed. */
   readonly endedSessions: readonly string[]
   /** Everything that goes besides the commits of backups and the sessions. */
@@ -93,16 +97,21 @@ export function planCollection(
   const listed = new Set(view.commits.map(({ facts }) => facts.backup))
   const open = view.sessions.filter(({ backup }) => !listed.has(backup))
   const mayDie = (backup: string): boolean => agreed?.deadSessions.includes(backup) ?? true
-  const dead = open.filter(({ backup, beganAt }) => now - beganAt > deadSessionMs && mayDie(backup))
-  const live = open.filter((session) => !dead.includes(session))
+  // A clock that was wrong makes a session too old, or lets it begin in the future; neither lasts for ever.
+  const isOld = ({ beganAt }: SessionNote): boolean => Math.abs(now - beganAt) > deadSessionMs
+  const inUse = new Set(open.filter((session) => !isOld(session)).flatMap(({ takesOver }) => takesOver))
+  const dead = open.filter((session) => isOld(session) && mayDie(session.backup) && !inUse.has(session.backup))
+  const undead = open.filter((session) => !dead.includes(session))
+  const live = undead.filter(({ backup }) => !view.interrupted.has(backup))
   const restorable = new Set(view.commits.filter((commit) => isRestorable(view, commit)))
   const verdicts = judgeBackups(view, { policy, now, live, restorable, agreed })
   const wal = planWal(view, { verdicts, mayRemove: restorable.size > 0 && live.length === 0, agreed })
-  const packs = planPacks(view, verdicts, live)
+  const packs = planPacks(view, verdicts, undead)
   return {
     verdicts,
     deadSessions: dead.map(({ backup }) => backup),
     liveSessions: live.map(({ backup }) => backup),
+    interruptedSessions: undead.map(({ backup }) => backup).filter((backup) => view.interrupted.has(backup)),
     endedSessions: view.sessions.map(({ backup }) => backup).filter((backup) => listed.has(backup)),
     removals: [...packs.removals, ...wal.removals, ...wal.gaps],
     walRanges: wal.ranges,
@@ -163,7 +172,7 @@ function isRestorable(view: CollectionView, { facts }: Commit): boolean {
 function planPacks(
   view: CollectionView,
   verdicts: readonly BackupVerdict[],
-  live: readonly SessionNote[],
+  undead: readonly SessionNote[],
 ): { readonly removals: readonly Removal[] } {
   const referenced = new Set<string>()
   for (const { keep, commit } of verdicts) {
@@ -171,7 +180,7 @@ function planPacks(
     referenced.add(commit.manifest.key)
     for (const pack of commit.facts.packs) referenced.add(pack.key)
   }
-  const running = new Set(live.map(({ backup }) => backup))
+  const running = new Set(undead.flatMap(({ backup, takesOver }) => [backup, ...takesOver]))
   const going = new Set(verdicts.map(({ backup }) => backup))
   const removal = (kind: 'manifest' | 'pack', { key, sizeBytes, backup }: BackupObject): Removal => {
     const whose = going.has(backup) ? 'of a backup that goes' : 'of no listed backup'

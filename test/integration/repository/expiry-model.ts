@@ -3,12 +3,14 @@ import { beginBackup, type BackupSession } from '../../../src/repository/backup-
 import { listBackups } from '../../../src/repository/catalogue.ts'
 import { claimCluster } from '../../../src/repository/cluster-identity.ts'
 import type { PackReference } from '../../../src/repository/core/backup-facts.ts'
-import { segmentNameAt } from '../../../src/repository/core/object-names.ts'
+import { backupOfPack, segmentNameAt } from '../../../src/repository/core/object-names.ts'
 import type { RetentionPolicy } from '../../../src/repository/core/retention.ts'
 import { walCoverage } from '../../../src/repository/core/wal-coverage.ts'
 import { expireBackups } from '../../../src/repository/expire-backups.ts'
 import { createPackBuilder } from '../../../src/repository/pack-builder.ts'
+import { openPack } from '../../../src/repository/pack-reader.ts'
 import type { Repository } from '../../../src/repository/repository.ts'
+import { readIfStored } from '../../../src/repository/stored-objects.ts'
 import { verifyBackup } from '../../../src/repository/verify.ts'
 import { putHistory, putTail, putWalSegment, walInventory } from '../../../src/repository/wal-objects.ts'
 import type { RestoreRequest } from '../../../src/restore/core/plan.ts'
@@ -109,12 +111,19 @@ export class ModelCluster {
     await this.archive(1)
   }
 
-  /** `lag`: how many segments a standby's last restart point lies behind. `parent`: counts in what is listed. */
-  async begin(parent: number | undefined, lag: number, repository: Repository = this.repository): Promise<void> {
+  /**
+   * `lag`: how many segments a standby's last restart point lies behind. `parent`: counts in what is listed. Another
+   * backup that is open is one that died, when it is of the same `node`; this one then names what it has stored.
+   */
+  async begin(
+    parent: number | undefined,
+    lag: number,
+    { repository = this.repository, node }: { readonly repository?: Repository; readonly node?: string } = {},
+  ): Promise<void> {
     const { backups } = await listBackups(repository, cluster)
     const chosen = parent === undefined ? undefined : backups[parent % (backups.length || 1)]?.facts.backup
     const kind = chosen === undefined ? 'full' : 'incremental'
-    const session = await beginBackup(repository, { cluster, kind, parent: chosen }, { clock: this.clock })
+    const session = await beginBackup(repository, { cluster, kind, parent: chosen, node }, { clock: this.clock })
     const builder = createPackBuilder(repository.keyring, session.packObject(0))
     const path = `data-${session.backup}`
     builder.add({ type: 'file', meta: { path, offset: 0 }, plain: Buffer.from(session.backup) })
@@ -125,6 +134,13 @@ export class ModelCluster {
     const startLsn = (behind > floor ? behind : floor) as Lsn
     // Half of the parent's pages have not changed.
     const files = [...shared.slice(-2), { path, pack }]
+    for (const key of session.adoptablePacks.slice(0, 3)) {
+      const taken = `data-${backupOfPack(key)}`
+      const bytes = await readIfStored(repository.store, key)
+      if (bytes === undefined || files.some((file) => file.path === taken)) continue
+      const { sha256 } = openPack(repository.keyring, key, bytes)
+      files.push({ path: taken, pack: { key, sha256, sizeBytes: bytes.length } })
+    }
     this.open.push({ session, timeline: this.#history.timeline, startLsn, files })
   }
 
@@ -132,7 +148,7 @@ export class ModelCluster {
   async finish(backup: OpenBackup): Promise<void> {
     this.open.splice(this.open.indexOf(backup), 1)
     const { session, timeline, startLsn, files } = backup
-    if (timeline !== this.#history.timeline) return await session.abandon()
+    if (timeline !== this.#history.timeline) return await session.interrupt()
     const stopLsn = this.#lsn
     const { ranges } = walCoverage(await walInventory(this.repository, cluster), {
       timeline,

@@ -51,6 +51,26 @@ export interface ArchiverAnswer {
   readonly error: { readonly message: string } | null
 }
 
+/** What verifications of a repository have proven, and what they last came to. */
+export interface ProofReport {
+  /** The highest level that was ever proven, the last time it was. */
+  readonly lastProven: {
+    readonly level: number
+    readonly at: EpochMs
+    readonly backup: string
+    readonly provenTime: EpochMs | null
+  } | null
+  readonly provenAt: Readonly<Record<number, EpochMs | null>>
+  readonly lastVerification: {
+    readonly at: EpochMs
+    readonly backup: string
+    readonly outcome: 'passed' | 'doubtful' | 'incomplete' | 'failed'
+    readonly requested: number
+    readonly proven: number | null
+  } | null
+  readonly lastKeyTest: { readonly at: EpochMs; readonly passed: boolean } | null
+}
+
 /** A repository as far as it could be read. */
 export type RepositoryReport =
   | { readonly name: string; readonly readable: false; readonly because: string }
@@ -65,6 +85,7 @@ export type RepositoryReport =
         readonly stoppedAt: EpochMs
         readonly dataBytes: number
       } | null
+      readonly proofs: ProofReport
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
       /** WAL on record as lost, behind which there is no backup yet. */
@@ -229,7 +250,19 @@ function repositoryProblems(repository: ArchivedRepository): readonly string[] {
     .filter((text) => !archiving.includes(text))
   const damaged = repository.damaged.map((id) => `repository ${name}: backup ${id} is damaged`)
   const none = repository.last === null ? [`repository ${name} holds no backup yet`] : []
-  return [...damaged, ...lost, ...archiving, ...none]
+  return [...proofProblems(name, repository.proofs), ...damaged, ...lost, ...archiving, ...none]
+}
+
+function proofProblems(name: string, { lastVerification, lastKeyTest }: ProofReport): readonly string[] {
+  const problems: string[] = []
+  if (lastVerification?.outcome === 'failed') {
+    const { backup, requested } = lastVerification
+    problems.push(`repository ${name}: the last verification found backup ${backup} broken (level ${requested})`)
+  }
+  if (lastKeyTest?.passed === false) {
+    problems.push(`repository ${name}: a configured key did not pass the last test (\`holdfast keys test\`)`)
+  }
+  return problems
 }
 
 function archiverProblems(name: string, archiver: ArchivedRepository['archiver']): readonly string[] {
