@@ -6,6 +6,8 @@ import { backupsCommand } from './commands/backups.ts'
 import { checkCommand } from './commands/check.ts'
 import { configCommands } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
+import { copierCommand } from './commands/copier.ts'
+import { copyCommand } from './commands/copy.ts'
 import { dumpCommand } from './commands/dump.ts'
 import { dumpsCommand } from './commands/dumps.ts'
 import { keysCommands } from './commands/keys.ts'
@@ -30,6 +32,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   backupsCommand,
   holdCommand,
   expireCommand,
+  copyCommand,
   scheduleCommands,
   restoreCommand,
   verifyCommand,
@@ -42,4 +45,5 @@ export const commands: readonly (Command | CommandGroup)[] = [
   configCommands,
   versionCommand,
   archiverCommand,
+  copierCommand,
 ]

@@ -3,9 +3,10 @@ import { isClusterName } from '../repository/core/object-names.ts'
 import { apiSection, coordinatorSection, durabilitySection, leaseSection } from './cluster-sections.ts'
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
+import { retentionSection } from './retention-section.ts'
 import { choice, setting, text } from './setting.ts'
+import { repositoriesSection, walSection } from './storage-sections.ts'
 import { schedulesSection } from './schedules-section.ts'
-import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
 import { verificationSection } from './verification-section.ts'
 
 /**

@@ -121,6 +121,11 @@ export const repositoryFaults = defineFaults({
     meaning: 'Nothing can be removed safely, since what a backup needs cannot be read: its commit is damaged.',
     hint: 'Copy the named commit.json back from another copy of the repository, or delete it by hand to give that backup up; nothing was removed.',
   },
+  'repository-first-empty': {
+    exitClass: 'refused',
+    meaning: 'A copy holds backups and the first repository none, so that nothing may expire from the copy.',
+    hint: 'Find out what happened to the first repository. If it is lost, make the copy the first one of the configuration.',
+  },
   'repository-thread-failed': {
     exitClass: 'failed',
     meaning: 'A thread that encrypts or decrypts WAL ended unexpectedly.',

@@ -101,9 +101,19 @@ export async function identifyRepository(
       },
     )
   }
-  return decodeCheckedJson(repositoryObject, description, (value) => {
+  return { ...decodeDescription(description), store }
+}
+
+/** Which repository a store holds; undefined when it holds none. */
+export async function readRepositoryId(store: ObjectStore, options: StoreOptions = {}): Promise<string | undefined> {
+  const description = await readIfStored(store, repositoryObject, options)
+  return description === undefined ? undefined : decodeDescription(description).id
+}
+
+function decodeDescription(bytes: Uint8Array): { readonly id: string; readonly createdAt: string } {
+  return decodeCheckedJson(repositoryObject, bytes, (value) => {
     const fields = fieldsOf(value, 'repository')
-    return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt'), store }
+    return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt') }
   })
 }
 
@@ -143,7 +153,7 @@ async function openKeys(
  * A place without `repository.json` that holds more than a creator that crashed leaves behind is a damaged repository, or
  * none of ours: a new repository there would shut the old one for good.
  */
-async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
+export async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
   for await (const { key } of store.list('', options)) {
     if (key === guideObject || key === restoreProgramObject || key.startsWith(keysPrefix)) continue
     // A racing creator may have come to its end since we looked, and its repository be in use.

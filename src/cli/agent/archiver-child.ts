@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { ArchiverReport } from '../../archive/archiver-process.ts'
+<<<<<<< HEAD
 import type { Clock } from '../../std/clock.ts'
 import type { Log } from '../../std/log.ts'
 
@@ -36,6 +35,9 @@ export async function keepArchiving(options: ArchiverChildOptions, signal: Abort
     await options.clock.sleep(waitMs, { signal }).catch(() => undefined)
   }
 }
+=======
+import { keepReporting, type ChildProgram } from './reporting-child.ts'
+>>>>>>> main
 
 const notHeardOfYet: ArchiverReport = {
   state: 'connecting',
@@ -54,6 +56,7 @@ const notHeardOfYet: ArchiverReport = {
   error: null,
 }
 
+<<<<<<< HEAD
 interface ChildEnd {
   /** Whether it got as far as receiving WAL. */
   readonly streamed: boolean
@@ -103,4 +106,27 @@ function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<Ch
     })
     if (signal.aborted) stop()
   })
+=======
+/** Keeps an archiver process running until the signal aborts. `onReport` gets undefined while none runs. */
+export function keepArchiving(
+  options: ChildProgram & { readonly onReport: (report: ArchiverReport | undefined) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  const { onReport } = options
+  return keepReporting(
+    options,
+    {
+      command: 'archiver',
+      notHeardOfYet,
+      works: ({ state }) => state === 'streaming',
+      news: ({ state, timeline, durableLsn, gaps, error }) => ({
+        change: [state, timeline, gaps, error],
+        level: gaps.length > 0 ? 'error' : error === null ? 'info' : 'warn',
+        fields: { state, timeline, durableLsn, gaps, reason: error },
+      }),
+      onReport,
+    },
+    signal,
+  )
+>>>>>>> main
 }

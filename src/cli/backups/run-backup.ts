@@ -10,7 +10,7 @@ import type { Duration } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { backupNeed } from './backup-need.ts'
 
@@ -42,7 +42,7 @@ export async function runBackup(
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
   setPriority(backupNiceness)
   const target = await localSuperuser(config)
-  await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
     ifNone: options.ifNone,
     fullAfterMs: options.fullAfter?.ms,

@@ -46,21 +46,47 @@ export async function runBackups(
   config: Config,
   context: CommandContext,
   options: { readonly repository: string | undefined; readonly verify: boolean },
-): Promise<'ok' | 'notFound' | 'integrity'> {
+): Promise<'ok' | 'notFound' | 'integrity' | 'unreachable'> {
   const { output } = context
   const chosen =
     options.repository === undefined && config.repositories.length > 0
       ? config.repositories
       : [chooseRepository(config, options.repository)]
   const listings: Listing[] = []
+  const unreadable: Unreadable[] = []
   for (const repository of chosen) {
-    await using opened = await openConfiguredRepository(repository, context)
-    listings.push(await readListing(opened.name, opened.repository, config, options.verify, context))
+    try {
+      await using opened = await openConfiguredRepository(repository, context)
+      listings.push(await readListing(opened.name, opened.repository, config, options.verify, context))
+    } catch (error) {
+      // Where another place has the same, what is wrong with one of them must not hide it.
+      if (!(error instanceof Fault) || chosen.length === 1 || context.signal.aborted) throw error
+      unreadable.push({ repository: repository.name, fault: error })
+    }
   }
-  if (context.json) output.printJson(listings.map(listingDocument))
-  else output.print(listings.map((listing) => renderListing(listing, context.clock.wall())).join('\n\n'))
+  const [failed] = unreadable
+  if (failed !== undefined && listings.length === 0) throw failed.fault
+  if (context.json) output.printJson([...listings.map(listingDocument), ...unreadable.map(unreadableDocument)])
+  else {
+    const texts = [
+      ...listings.map((listing) => renderListing(listing, context.clock.wall())),
+      ...unreadable.map(({ repository, fault }) => `repository ${repository}: ${fault.message}\n    ${fault.hint}`),
+    ]
+    output.print(texts.join('\n\n'))
+  }
   if (listings.some(({ damaged, window }) => damaged.length > 0 || window?.because)) return 'integrity'
+  if (unreadable.length > 0) return 'unreachable'
   return listings.every(({ backups }) => backups.length === 0) ? 'notFound' : 'ok'
+}
+
+/** One of several repositories, which cannot be read. */
+interface Unreadable {
+  readonly repository: string
+  readonly fault: Fault
+}
+
+function unreadableDocument({ repository, fault }: Unreadable): object {
+  return { repository, error: fault.toJSON() }
 }
 
 async function readListing(

@@ -24,8 +24,24 @@ const answerSchema = z.object({
   replication: z.array(z.object({ application_name: z.string(), sync_state: z.string() })).default([]),
 })
 
+const copierSchema = z.object({
+  state: z.string(),
+  currentAt: z.string().nullable(),
+  walCurrentAt: z.string().nullable(),
+  backupsMissing: z.number().nullable(),
+  missingBytes: z.object({ wal: z.number(), backups: z.number(), other: z.number() }).nullable(),
+  problemCount: z.number(),
+  problems: z.array(z.object({ subject: z.string(), message: z.string() })),
+  error: z.object({ message: z.string() }).nullable(),
+})
+
 const detailsSchema = z.object({
+<<<<<<< HEAD
   now: z.number().optional(),
+=======
+  // An agent of an earlier version keeps no copies.
+  copiers: z.record(z.string(), copierSchema).default({}),
+>>>>>>> main
   archivers: z.record(
     z.string(),
     z.object({
@@ -67,6 +83,7 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         fetch(new URL('/holdfast', url), { signal: deadline }).then((answer) => answer.json()),
       ])
       const { xlog, replication, replication_state } = answerSchema.parse(await response.json())
+      const said = detailsSchema.safeParse(details).data
       return {
         answered: true,
         writable: response.status === 200,
@@ -75,8 +92,13 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         replayed: xlog.replayed_location,
         replayedAt: xlog.replayed_timestamp ? (Date.parse(xlog.replayed_timestamp) as EpochMs) : null,
         streaming: replication_state === 'streaming',
+<<<<<<< HEAD
         now: (detailsSchema.safeParse(details).data?.now ?? null) as EpochMs | null,
         archivers: detailsSchema.safeParse(details).data?.archivers ?? null,
+=======
+        archivers: said?.archivers ?? null,
+        copiers: said?.copiers ?? null,
+>>>>>>> main
         syncStates: Object.fromEntries(replication.map((row) => [row.application_name, row.sync_state])),
       }
     })

@@ -6,6 +6,7 @@ import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
 import { describeLast, describeNext } from '../schedule/job-text.ts'
 import type { NodeReport, ProofReport, StatusReport } from './core/status-report.ts'
+import { describeLag } from './describe-lag.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
 
@@ -30,7 +31,7 @@ export function renderStatus(report: StatusReport, now: EpochMs, style: Output['
     field('durability', describeDurability(report)),
     field('failover', describeFailover(report, now)),
     ...report.repositories.flatMap((repository) => [
-      field('backups', describeRepository(repository, now)),
+      field(repository.copyOf === null ? 'backups' : 'copy', describeRepository(repository, now)),
       ...(repository.readable
         ? [field('proven', `${repository.name}: ${describeProofs(repository.proofs, now)}`)]
         : []),
@@ -85,6 +86,11 @@ function describeRepository(repository: StatusReport['repositories'][number], no
     last === null
       ? 'none yet'
       : `last ${describeElapsed(now - last.stoppedAt)} ago (${describeBytes(last.dataBytes)}, ${last.id}), ${repository.backups} in all`
+  if (repository.copyOf !== null) {
+    const { copier, lag } = repository
+    const state = copier === null ? 'copier: ?' : copier === 'none' ? 'no copier' : describeLag(lag)
+    return `${repository.name}: ${age} · ${state}`
+  }
   const behind = tailBytes === null ? '' : ` (${describeBytes(tailBytes)} behind)`
   const tail =
     archiver === null

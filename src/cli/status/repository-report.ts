@@ -19,16 +19,19 @@ export interface RepositoryQuestion {
 
 /** The last backup and the end of the archived WAL of every configured repository; one that cannot be read says why. */
 export function reportRepositories(question: RepositoryQuestion): Promise<readonly RepositoryReport[]> {
+  const [first] = question.config.repositories
   return Promise.all(
     question.config.repositories.map(async (repository): Promise<RepositoryReport> => {
+      const copyOf = repository === first ? null : (first?.name ?? null)
       try {
         return await withDeadline(`read repository ${repository.name}`, patienceMs, question.signal, (signal) =>
-          reportRepository(repository, { ...question, signal }),
+          reportRepository(repository, copyOf, { ...question, signal }),
         )
       } catch (error) {
         question.signal.throwIfAborted()
         return {
           name: repository.name,
+          copyOf,
           readable: false,
           because: error instanceof Error ? error.message : String(error),
         }
@@ -39,6 +42,7 @@ export function reportRepositories(question: RepositoryQuestion): Promise<readon
 
 async function reportRepository(
   from: RepositoryConfig,
+  copyOf: string | null,
   { config, timeline, clock, signal }: RepositoryQuestion,
 ): Promise<RepositoryReport> {
   const [{ listBackups }, { openGaps }, { summarizeProofs }] = await Promise.all([
@@ -53,6 +57,7 @@ async function reportRepository(
   const proofs = await summarizeProofs(opened.repository, place, { signal })
   return {
     name: from.name,
+    copyOf,
     readable: true,
     backups: backups.length,
     damaged: damaged.map(({ backup }) => backup),

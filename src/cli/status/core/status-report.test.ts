@@ -58,6 +58,7 @@ function answer(change: Partial<Extract<AgentAnswer, { answered: true }>> = {}):
     replayedAt: (now - 250) as EpochMs,
     streaming: true,
     syncStates: {},
+    copiers: null,
     archivers: null,
     ...change,
   }
@@ -97,6 +98,7 @@ const healthy: StatusFacts = {
   repositories: [
     {
       name: 'local',
+      copyOf: null,
       readable: true,
       backups: 2,
       damaged: [],
@@ -147,7 +149,7 @@ describe('what is not observed is not claimed', () => {
   test('an unreadable repository is a problem, not an empty one', () => {
     const report = reportStatus({
       ...healthy,
-      repositories: [{ name: 'local', readable: false, because: 'wrong key' }],
+      repositories: [{ name: 'local', copyOf: null, readable: false, because: 'wrong key' }],
     })
     assert.deepEqual(report.problems, ['repository local cannot be read: wrong key'])
     assert.match(

@@ -5,6 +5,7 @@ import type { JobReport } from '../../../schedule/core/report-jobs.ts'
 import type { EpochMs, MonotonicMs } from '../../../std/clock.ts'
 import { formatLsn } from '../../../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
+import { copierProblems, copyLag } from './copy-lag.ts'
 
 /** What the coordinator says. */
 export interface ClusterEntries {
@@ -32,6 +33,8 @@ export type AgentAnswer =
       readonly now?: EpochMs | null
       /** The archivers it runs, by repository; null when it did not say. */
       readonly archivers: Readonly<Record<string, ArchiverAnswer>> | null
+      /** The copiers it runs, by the copy they keep; null when it did not say. */
+      readonly copiers: Readonly<Record<string, CopierAnswer>> | null
     }
   | { readonly answered: false; readonly because: string }
 
@@ -48,6 +51,18 @@ export interface ArchiverAnswer {
   readonly spoolBytes?: number | null
   readonly spoolLimitBytes?: number | null
   readonly gaps: readonly { readonly timeline: number; readonly startLsn: string; readonly endLsn: string }[]
+  readonly error: { readonly message: string } | null
+}
+
+/** What a copier last said of itself. */
+export interface CopierAnswer {
+  readonly state: string
+  readonly currentAt: string | null
+  readonly walCurrentAt: string | null
+  readonly backupsMissing: number | null
+  readonly missingBytes: { readonly wal: number; readonly backups: number; readonly other: number } | null
+  readonly problemCount: number
+  readonly problems: readonly { readonly subject: string; readonly message: string }[]
   readonly error: { readonly message: string } | null
 }
 
@@ -73,9 +88,11 @@ export interface ProofReport {
 
 /** A repository as far as it could be read. */
 export type RepositoryReport =
-  | { readonly name: string; readonly readable: false; readonly because: string }
+  | { readonly name: string; readonly copyOf: string | null; readonly readable: false; readonly because: string }
   | {
       readonly name: string
+      /** The first repository, where this is a copy of it. */
+      readonly copyOf: string | null
       readonly readable: true
       readonly backups: number
       readonly damaged: readonly string[]
@@ -130,6 +147,19 @@ export type ArchivedRepository = RepositoryReport & {
   readonly tailBytes: number | null
   /** Null when the leader's agent did not say. */
   readonly archiver: ArchiverAnswer | 'none' | null
+  /** Null for the first repository, which nobody copies to, and when the leader's agent did not say. */
+  readonly copier: CopierAnswer | 'none' | null
+  /** How far behind the first repository a copy is; null when that is not known. */
+  readonly lag: CopyLag | null
+}
+
+export interface CopyLag {
+  /** Since when WAL was last all there; 0 when it is. Losing everything but the copy costs as much. */
+  readonly walMs: number | null
+  /** The same of everything, backups and dumps included. */
+  readonly allMs: number | null
+  readonly bytes: number | null
+  readonly backups: number | null
 }
 
 export interface NodeReport {
@@ -154,11 +184,15 @@ export function reportStatus(facts: StatusFacts): StatusReport {
   const nodes = nodeReports(facts, leaderLsn)
   const acceptsWrites = leader === null ? false : writable(facts.answers.get(leader))
   const next = nextLeader(entries)
-  const archivers = archiversOf(leader === null ? undefined : facts.answers.get(leader))
+  const spoken = leader === null ? undefined : facts.answers.get(leader)
+  const { archivers, copiers } = spoken?.answered === true ? spoken : { archivers: null, copiers: null }
   const repositories = facts.repositories.map((repository): ArchivedRepository => {
     const archivedTo = repository.readable ? repository.archivedTo : null
-    const archiver = archivers === null ? null : (archivers[repository.name] ?? 'none')
-    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver }
+    const { name, copyOf } = repository
+    const archiver = archivers === null || copyOf !== null ? null : (archivers[name] ?? 'none')
+    const copier = copiers === null || copyOf === null ? null : (copiers[name] ?? 'none')
+    const lag = copier === null || copier === 'none' ? null : copyLag(copier, facts.now)
+    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver, copier, lag }
   })
   const blocking = blockingProblems(entries, leader, acceptsWrites)
   const problems = [
@@ -241,8 +275,8 @@ function lesserProblems(
 }
 
 function repositoryProblems(repository: ArchivedRepository): readonly string[] {
-  const { name, archiver } = repository
-  const archiving = archiverProblems(name, archiver)
+  const { name, archiver, copyOf } = repository
+  const archiving = copyOf === null ? archiverProblems(name, archiver) : copierProblems(repository)
   if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`, ...archiving]
   const lost = (repository.gaps ?? [])
     .map((gap) => ({ ...gap, startLsn: formatLsn(gap.startLsn), endLsn: formatLsn(gap.endLsn) }))
@@ -274,6 +308,7 @@ function archiverProblems(name: string, archiver: ArchivedRepository['archiver']
   return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
 }
 
+<<<<<<< HEAD
 function describeGap(
   name: string,
   { timeline, startLsn, endLsn }: { readonly timeline: number; readonly startLsn: string; readonly endLsn: string },
@@ -285,6 +320,8 @@ function archiversOf(answer: AgentAnswer | undefined): Readonly<Record<string, A
   return answer?.answered === true ? answer.archivers : null
 }
 
+=======
+>>>>>>> main
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {
   const { members, state, leader } = facts.entries
   const present = members.map((member) => nodeReport(facts, member, leaderLsn))
