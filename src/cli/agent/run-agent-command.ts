@@ -44,14 +44,11 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
   await using server = await context.openHttpServer({
     ...config.api,
     currentStatus: () => agent?.status(),
-<<<<<<< HEAD
-    details: () => ({ now: clock.wall(), archivers: Object.fromEntries(archivers) }),
-=======
     details: () => ({
+      now: clock.wall(),
       archivers: Object.fromEntries(reports.archivers),
       copiers: Object.fromEntries(reports.copiers),
     }),
->>>>>>> main
     log,
   })
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })

@@ -4,12 +4,8 @@ import type { Config } from '../../config/schema.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
-<<<<<<< HEAD
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
-import { archiverSlot } from './archiver-slot.ts'
-=======
 import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
->>>>>>> main
+import { archiverSlot } from './archiver-slot.ts'
 import { findWalDonors } from './wal-donors.ts'
 
 /** The archiver of one repository as its own process, so that it never delays a lease renewal. */

@@ -36,12 +36,9 @@ const copierSchema = z.object({
 })
 
 const detailsSchema = z.object({
-<<<<<<< HEAD
   now: z.number().optional(),
-=======
   // An agent of an earlier version keeps no copies.
   copiers: z.record(z.string(), copierSchema).default({}),
->>>>>>> main
   archivers: z.record(
     z.string(),
     z.object({
@@ -92,13 +89,9 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         replayed: xlog.replayed_location,
         replayedAt: xlog.replayed_timestamp ? (Date.parse(xlog.replayed_timestamp) as EpochMs) : null,
         streaming: replication_state === 'streaming',
-<<<<<<< HEAD
-        now: (detailsSchema.safeParse(details).data?.now ?? null) as EpochMs | null,
-        archivers: detailsSchema.safeParse(details).data?.archivers ?? null,
-=======
+        now: (said?.now ?? null) as EpochMs | null,
         archivers: said?.archivers ?? null,
         copiers: said?.copiers ?? null,
->>>>>>> main
         syncStates: Object.fromEntries(replication.map((row) => [row.application_name, row.sync_state])),
       }
     })

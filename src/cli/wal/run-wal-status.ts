@@ -34,6 +34,7 @@ export async function runWalStatus(
   const archivers = answer?.answered === true ? answer.archivers : null
   const facts: WalFacts = {
     repository: chosen.name,
+    isCopy: chosen !== config.repositories[0],
     stored,
     archiver: archivers === null ? undefined : (archivers[chosen.name] ?? null),
     agentNow: answer?.answered === true ? (answer.now ?? null) : null,

@@ -308,7 +308,6 @@ function archiverProblems(name: string, archiver: ArchivedRepository['archiver']
   return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
 }
 
-<<<<<<< HEAD
 function describeGap(
   name: string,
   { timeline, startLsn, endLsn }: { readonly timeline: number; readonly startLsn: string; readonly endLsn: string },
@@ -316,12 +315,6 @@ function describeGap(
   return `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`
 }
 
-function archiversOf(answer: AgentAnswer | undefined): Readonly<Record<string, ArchiverAnswer>> | null {
-  return answer?.answered === true ? answer.archivers : null
-}
-
-=======
->>>>>>> main
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {
   const { members, state, leader } = facts.entries
   const present = members.map((member) => nodeReport(facts, member, leaderLsn))

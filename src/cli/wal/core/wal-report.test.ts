@@ -12,6 +12,7 @@ const slot = { name: 's', active: true, status: 'reserved', restartLsn: lsn(0), 
 
 const healthy: WalFacts = {
   repository: 'local',
+  isCopy: false,
   stored: {
     timelines: [
       { timeline, ranges: [{ startLsn: lsn(0), endLsn: lsn(90) }], segments: 9, storedBytes: 9, newestSegment: 'x' },
@@ -44,6 +45,16 @@ test('what is not observed is not claimed', () => {
   )
   assert.equal(unseen.problems.length, 3)
   assert.equal(reportWal({ ...healthy, server: { flushLsn: lsn(5), timeline: 2, slot } }).lagBytes, null)
+})
+
+test('a copy is judged by what it holds: no archiver writes into it', () => {
+  const report = reportWal({
+    ...healthy,
+    isCopy: true,
+    archiver: null,
+    server: { flushLsn: lsn(100), timeline: 1, slot: undefined },
+  })
+  assert.deepEqual([report.problems, report.lagBytes, report.lagMs], [[], 10, null])
 })
 
 test('a slot that is missing, lost or over its limit is a problem, and so is a gap without a backup behind it', () => {

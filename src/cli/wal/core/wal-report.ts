@@ -3,11 +3,13 @@ import type { LsnRange } from '../../../repository/core/wal-coverage.ts'
 import type { EpochMs } from '../../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
 import type { ArchiverAnswer } from '../../status/core/status-report.ts'
-import type { ServerWal, SlotReport } from '../slot-state.ts'
+import type { ServerWal, SlotReport } from './server-wal.ts'
 
 /** What was seen of the archive of one repository. Null stands for what could not be observed (L11). */
 export interface WalFacts {
   readonly repository: string
+  /** It has no archiver of its own: it is copied from the first. */
+  readonly isCopy: boolean
   readonly stored: StoredWal | { readonly unreadable: string }
   /** Undefined: the leader's agent did not say; null: it runs none. */
   readonly archiver: ArchiverAnswer | null | undefined
@@ -102,6 +104,7 @@ function problemsOf(facts: WalFacts): readonly string[] {
   const { archiver, agentNow, server, stored } = facts
   const problems: string[] = []
   if ('unreadable' in stored) problems.push(`the repository cannot be read: ${stored.unreadable}`)
+  if (facts.isCopy) return [...problems, ...openGapsOf(stored)]
   if (archiver === undefined) problems.push('the agent of the leader does not say how its archiver is')
   else if (archiver === null) problems.push('no archiver runs')
   else {
