@@ -83,9 +83,12 @@ const webDavRepository = z
   })
   .superRefine(checkWebDavLogin)
 
+/** One repository, in a configuration or made from an address. */
+export const repositorySchema = z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository])
+
 /** Where backups and WAL go: the first repository. Every other is a copy of it in another place. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
+  .array(repositorySchema)
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
