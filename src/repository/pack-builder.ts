@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { compressRecord, type RecordContent } from './compress-record.ts'
+import { releaseMemory } from '../std/release-memory.ts'
+import { createZstdCompressor } from '../std/zstd.ts'
+import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import {
   encodePackHeader,
   encodePackIndex,
@@ -53,6 +55,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
   const bytes = new GrowingBytes(options.memory)
   bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
   const entries: RecordEntry[] = []
+  const compressor = createZstdCompressor(options.compressionLevel ?? defaultCompressionLevel)
   let indexBytes = tagBytes
   let finished = false
   const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
@@ -64,7 +67,10 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     const storedBytes = body.length + tagBytes
     const offset = bytes.length
     if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
-    for (const part of sealRecord(cipher, { number, type: record.type }, body)) bytes.append(part)
+    const [ciphertext, tag] = sealRecord(cipher, { number, type: record.type }, body)
+    bytes.append(ciphertext)
+    bytes.append(tag)
+    releaseMemory(ciphertext)
     entries.push({ type: record.type, codec, offset, storedBytes, rawBytes, meta })
     indexBytes += 16 + meta.length
     return number
@@ -77,7 +83,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     get sizeBytes() {
       return bytes.length + indexBytes + packTrailerBytes
     },
-    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, options.compressionLevel)),
+    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, compressor)),
     addCompressed,
     finish() {
       if (finished) throw new Error('the pack is finished')

@@ -5,7 +5,7 @@ import { localSuperuser } from '../local-server.ts'
 const prefix = 'holdfast_archive_'
 const patienceMs = 5000
 
-/** No node may be called like this: `node.name` does not begin with `archive-`. */
+/** The slot of a repository's archiver. No node may be called like this: `node.name` does not begin with `archive-`. */
 export function archiverSlot(repository: string): string {
   return `${prefix}${repository.replaceAll('-', '_')}`
 }

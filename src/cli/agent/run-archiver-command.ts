@@ -6,6 +6,7 @@ import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
 import { archiverSlot } from './archiver-slot.ts'
 import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
+import { archiverSlot } from './archiver-slot.ts'
 import { findWalDonors } from './wal-donors.ts'
 
 /** The archiver of one repository as its own process, so that it never delays a lease renewal. */

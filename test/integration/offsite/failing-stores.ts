@@ -13,6 +13,11 @@ export interface PlannedFailure {
 export class FailingStores {
   operations = 0
   #failure: PlannedFailure | undefined
+  readonly #makeError: () => Error
+
+  constructor(makeError: () => Error = () => new InjectedFailure('injected')) {
+    this.#makeError = makeError
+  }
 
   /** Begins to count anew. */
   plan(failure: PlannedFailure | undefined): void {
@@ -40,9 +45,9 @@ export class FailingStores {
     const own = this.operations
     const { n, moment, crash } = this.#failure ?? { n: 0, moment: 'before', crash: false }
     if (own < n || n === 0) return await work()
-    if ((own > n && crash) || (own === n && moment === 'before')) throw new InjectedFailure('injected')
+    if ((own > n && crash) || (own === n && moment === 'before')) throw this.#makeError()
     const result = await work()
-    if (own === n) throw new InjectedFailure('injected')
+    if (own === n) throw this.#makeError()
     return result
   }
 }

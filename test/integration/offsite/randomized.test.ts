@@ -12,6 +12,7 @@ import { Fault } from '../../../src/std/fault.ts'
 import { InjectedFailure } from '../../contract/fail-nth-operation.ts'
 import { cluster } from '../repository/expiry-model.ts'
 import { CopyModel, hastyClock, nothing } from './copy-model.ts'
+import { chance } from '../../support/chance.ts'
 import { FailingStores, type PlannedFailure } from './failing-stores.ts'
 
 /**
@@ -22,17 +23,6 @@ const given = process.env['HOLDFAST_SEED']
 const seed = given === undefined ? randomInt(2 ** 31) : Number(given)
 const stepsPerRun = 14
 const runs = 3
-
-/** Numbers that depend only on the seed. */
-function chance(from: number): (below: number) => number {
-  let state = from >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 const kinds = ['backup', 'finish', 'wal', 'promote', 'expire', 'expire-copy', 'copy', 'hold', 'restore'] as const
 type Kind = (typeof kinds)[number]
