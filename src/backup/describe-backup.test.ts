@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { WholeFile } from '../repository/core/manifest.ts'
+import { zstdDecompressSync } from 'node:zlib'
+import type { DirectoryEntry, WholeFile } from '../repository/core/manifest.ts'
+import { manifestLinesOf } from '../repository/manifest-lines.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
 import { type CopiedBackup, describeBackup } from './describe-backup.ts'
 
 function file(path: string): WholeFile {
   return { kind: 'whole', path, sizeBytes: 8192, mode: 0o600, modifiedAt: 0 as EpochMs, parts: [] }
+}
+
+function directory(path: string): DirectoryEntry {
+  return { kind: 'directory', path, mode: 0o700 }
 }
 
 const early = file('pg_tblspc/16400/PG_15_1/5/1')
@@ -25,20 +31,22 @@ const backup: CopiedBackup = {
   },
   origin: { incarnation: undefined, databases: {} },
   copied: {
-    listing: {
-      directories: ['pg_tblspc', 'pg_tblspc/16400', 'pg_tblspc/16500'].map((path) => ({ path, mode: 0o700 })),
-      files: [],
-      linkedTablespaces: [16400, 16500],
-      skipped: ['link'],
-    },
-    files: [early, late, file('global/pg_control')],
+    sections: [
+      { linkedTablespace: undefined, lines: manifestLinesOf([directory('pg_tblspc')]) },
+      { linkedTablespace: 16400, lines: manifestLinesOf([directory('pg_tblspc/16400'), early]) },
+      { linkedTablespace: 16500, lines: manifestLinesOf([directory('pg_tblspc/16500'), late]) },
+      { linkedTablespace: undefined, lines: manifestLinesOf([file('global/pg_control')]) },
+    ],
+    skipped: ['link'],
+    takenOver: {},
+    takenOverBytes: 0,
     packs: [],
     chunkKey: '',
     changedBytes: 0,
     suspects: [
-      { file: early, page: 0, blockKey: 'torn' },
-      { file: early, page: 1, blockKey: 'bad' },
-      { file: late, page: 2, blockKey: 'left out' },
+      { path: early.path, page: 0, blockKey: 'torn', linkedTablespace: 16400 },
+      { path: early.path, page: 1, blockKey: 'bad', linkedTablespace: 16400 },
+      { path: late.path, page: 2, blockKey: 'left out', linkedTablespace: 16500 },
     ],
     healedPages: 0,
     figures: { readMs: 0, packMs: 0, waitMs: 0 },
@@ -57,8 +65,12 @@ const backup: CopiedBackup = {
 
 test('a tablespace made after the backup began is left out, since replay makes it', () => {
   const { content } = describeBackup(backup, new Set(), {})
+  const { files } = content
+  assert.ok('chunks' in files)
+  const chunks = [...files.chunks()].map(({ codec, body }) => (codec === 'zstd' ? zstdDecompressSync(body) : body))
+  const lines = Buffer.concat(chunks).toString().trim().split('\n')
   assert.deepEqual(
-    content.files.map(({ path }) => path),
+    lines.map((line) => (JSON.parse(line) as { path: string }).path),
     ['pg_tblspc', 'pg_tblspc/16400', early.path, 'global/pg_control'],
   )
   assert.deepEqual(content.tablespaces, [

@@ -1,16 +1,16 @@
 import type { BackupContent } from '../repository/backup-session.ts'
-import type { BackupOrigin, ManifestFile, Tablespace } from '../repository/core/manifest.ts'
+import type { BackupOrigin } from '../repository/core/manifest.ts'
+import { joinManifestLines } from '../repository/manifest-lines.ts'
 import type { EpochMs } from '../std/clock.ts'
 import type { CopiedDirectory } from './copy-data-directory.ts'
-import { totalBytes } from './core/assemble-files.ts'
-import { parseTablespaceMap, tablespaceOf } from './core/tablespace-map.ts'
+import { parseTablespaceMap } from './core/tablespace-map.ts'
 import { pageBytes } from './page/checksum-page.ts'
 import type { ServerFacts, StoppedBackup } from './server-session.ts'
 
 /** A backup of which everything but the WAL is stored. */
 export interface CopiedBackup {
   readonly facts: ServerFacts
-  readonly origin: BackupOrigin
+  readonly origin: Omit<BackupOrigin, 'takenOver'>
   readonly copied: CopiedDirectory
   readonly stopped: StoppedBackup
   readonly startedAt: EpochMs
@@ -25,21 +25,17 @@ export function describeBackup(
   { facts, origin, copied, stopped, startedAt, stoppedAt }: CopiedBackup,
   rewritten: ReadonlySet<string>,
   options: { readonly node?: string | undefined; readonly label?: string | undefined },
-): {
-  readonly content: BackupContent & { readonly files: readonly ManifestFile[] }
-  readonly tornPages: number
-} {
+): { readonly content: BackupContent; readonly tornPages: number } {
   const { startLsn, stopLsn, timeline, from } = stopped
   const tablespaces = parseTablespaceMap(stopped.tablespaceMap)
-  const kept = withoutLaterTablespaces(copied, tablespaces)
-  const directories = copied.listing.directories.filter(({ path }) => kept(path))
-  const files = [
-    ...directories.map(({ path, mode }) => ({ kind: 'directory', path, mode }) as const),
-    ...copied.files.filter(({ path }) => kept(path)),
-  ]
-  const suspects = copied.suspects.filter(({ file }) => kept(file.path))
+  // Linked tablespaces that were created after the backup began are left out: replay makes them.
+  const present = new Set(tablespaces.map(({ oid }) => oid))
+  const isKept = (oid: number | undefined): boolean => oid === undefined || present.has(oid)
+  const sections = copied.sections.filter(({ linkedTablespace }) => isKept(linkedTablespace))
+  const lines = joinManifestLines(sections.map((section) => section.lines))
+  const suspects = copied.suspects.filter(({ linkedTablespace }) => isKept(linkedTablespace))
   const damaged = suspects.filter((suspect) => !rewritten.has(suspect.blockKey))
-  const content = {
+  const content: BackupContent = {
     facts: {
       startedAt,
       stoppedAt,
@@ -53,32 +49,19 @@ export function describeBackup(
       walSegmentBytes: facts.walSegmentBytes,
       pageBytes,
       pageChecksums: facts.pageChecksums,
-      damagedPages: damaged.map(({ file, page }) => ({ path: file.path, page })),
+      damagedPages: damaged.map(({ path, page }) => ({ path, page })),
       labels: labelsOf(facts, copied, options.label),
-      dataBytes: totalBytes(files),
+      dataBytes: lines.dataBytes,
       packs: copied.packs,
     },
     backupLabel: stopped.backupLabel,
     tablespaceMap: stopped.tablespaceMap === '' ? null : stopped.tablespaceMap,
     tablespaces,
-    origin,
+    origin: { ...origin, takenOver: copied.takenOver },
     chunkKey: copied.chunkKey,
-    files,
+    files: lines,
   }
   return { content, tornPages: suspects.length - damaged.length }
-}
-
-/** Leaves out linked tablespaces that were created after the backup began: replay makes them. */
-function withoutLaterTablespaces(
-  copied: CopiedDirectory,
-  tablespaces: readonly Tablespace[],
-): (path: string) => boolean {
-  const present = new Set(tablespaces.map(({ oid }) => oid))
-  const later = new Set(copied.listing.linkedTablespaces.filter((oid) => !present.has(oid)))
-  return (path) => {
-    const oid = tablespaceOf(path)
-    return oid === undefined || !later.has(oid)
-  }
 }
 
 /** What a person who restores this elsewhere may need to know. */
@@ -87,7 +70,7 @@ function labelsOf(facts: ServerFacts, copied: CopiedDirectory, label: string | u
     label: label ?? '',
     'collation-versions': facts.collationVersions.join(', '),
     'configuration-elsewhere': facts.configurationElsewhere.join(', '),
-    'skipped-files': copied.listing.skipped.join(', '),
+    'skipped-files': copied.skipped.join(', '),
   }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''))
 }

@@ -9,8 +9,8 @@ export const backupFaults = defineFaults({
   'backup-server-unfit': {
     exitClass: 'refused',
     meaning:
-      'The server cannot be backed up as it is: it is a standby, its wal_level is minimal, or it was built in an unusual way.',
-    hint: 'Back up the primary, with wal_level replica or logical.',
+      'The server cannot be backed up as it is: its wal_level is minimal, it is a standby of a primary with full_page_writes off, or it was built in an unusual way.',
+    hint: 'Set wal_level to replica or logical, and full_page_writes on the primary to on.',
   },
   'backup-already-running': {
     exitClass: 'busy',
@@ -19,8 +19,9 @@ export const backupFaults = defineFaults({
   },
   'backup-server-changed': {
     exitClass: 'failed',
-    meaning: 'The server stopped, failed over or was restarted while it was backed up, so that the copy is of no use.',
-    hint: 'Nothing was listed and nothing is lost; take the backup again from the present primary.',
+    meaning:
+      'The server stopped, was promoted, failed over or was restarted while it was backed up, so that the copy is of no use.',
+    hint: 'Nothing was listed and nothing is lost; take the backup again: it uses what is stored already.',
   },
   'backup-file-unreadable': {
     exitClass: 'failed',

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BackupSession, beginBackup } from '../repository/backup-session.ts'
-import { isObjectFault, listBackups, readCommit, readManifest } from '../repository/catalogue.ts'
+import { isObjectFault, listBackups, openBackupManifest, readCommit } from '../repository/catalogue.ts'
 import type { Commit } from '../repository/core/commit.ts'
-import type { Manifest } from '../repository/core/manifest.ts'
+import type { ManifestReader } from '../repository/manifest-object.ts'
 import { repositoryFaults } from '../repository/faults.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
@@ -18,7 +18,7 @@ import type { ServerSession } from './server-session.ts'
 /** A backup that has begun, and what it goes on from. */
 export interface BegunBackup {
   readonly session: BackupSession
-  readonly base: { readonly parent: Commit; readonly manifest: Manifest } | { readonly full: FullReason }
+  readonly base: { readonly parent: Commit; readonly manifest: ManifestReader } | { readonly full: FullReason }
 }
 
 interface Place {
@@ -34,10 +34,19 @@ interface Place {
 export async function beginWithParent(
   { repository, cluster, dataDirectory }: Place,
   server: ServerSession,
-  options: { readonly clock: Clock; readonly full: boolean; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly clock: Clock
+    readonly full: boolean
+    readonly node: string | undefined
+    readonly signal?: AbortSignal | undefined
+  },
 ): Promise<BegunBackup> {
   const begin = (parent?: string): Promise<BackupSession> =>
-    beginBackup(repository, { cluster, kind: parent === undefined ? 'full' : 'incremental', parent }, options)
+    beginBackup(
+      repository,
+      { cluster, kind: parent === undefined ? 'full' : 'incremental', parent, node: options.node },
+      options,
+    )
   const beginOn = (parent: string): Promise<BackupSession | undefined> =>
     begin(parent).catch((error: unknown) => {
       if (isGoing(error)) return undefined
@@ -85,10 +94,10 @@ async function readIntactParent(
   repository: Repository,
   { facts }: Commit,
   signal: AbortSignal | undefined,
-): Promise<Manifest | undefined> {
+): Promise<ManifestReader | undefined> {
   try {
     const commit = await readCommit(repository, facts, { signal })
-    const manifest = await readManifest(repository, commit, { signal })
+    const manifest = await openBackupManifest(repository, commit, { signal })
     return (await allPresent(repository, commit, signal)) ? manifest : undefined
   } catch (error) {
     const gone = isFault(error, repositoryFaults['repository-backup-not-found'])

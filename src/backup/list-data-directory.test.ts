@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { backupFaults } from './faults.ts'
-import { listDataDirectory } from './list-data-directory.ts'
+import { compareInWalk } from './core/walk-order.ts'
+import { listDataDirectory, measureDataDirectory } from './list-data-directory.ts'
 
 const version = 'PG_15_202209061'
 
@@ -40,28 +41,44 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
   await writeFile(Buffer.concat([Buffer.from(`${data}/odd`), Buffer.from([0xff])]), '')
   await symlink('/etc/hostname', join(data, 'linked.conf'))
 
-  const listing = await listDataDirectory(data, version)
+  const entries = await Array.fromAsync(listDataDirectory({ dataDirectory: data, tablespaceDirectory: version }))
 
+  const files = entries.filter((entry) => entry.kind === 'file')
+  const directories = entries.filter((entry) => entry.kind === 'directory')
   assert.deepEqual(
-    listing.files.map((file) => file.path),
+    files.map((file) => file.path),
     ['PG_VERSION', 'base/5/1', 'base/5/2_init', 'global/1262', `pg_tblspc/16400/${version}/5/9`],
   )
   assert.deepEqual(
-    listing.directories.map((directory) => directory.path),
+    directories.map((directory) => directory.path),
     ['base', 'base/5', 'global', 'pg_notify', 'pg_tblspc', 'pg_tblspc/16400', `pg_tblspc/16400/${version}`].concat([
       `pg_tblspc/16400/${version}/5`,
       'pg_wal',
       'pg_wal/archive_status',
     ]),
   )
-  assert.deepEqual(listing.skipped, ['linked.conf', 'odd\uFFFD'])
-  assert.deepEqual(listing.linkedTablespaces, [16400])
-  assert.equal(listing.files[0]?.sizeBytes, 'PG_VERSION'.length)
+  const skipped = entries.filter((entry) => entry.kind === 'skipped')
+  assert.deepEqual(
+    skipped.map(({ path }) => path),
+    ['linked.conf', 'odd\uFFFD'],
+  )
+  const linked = directories.flatMap(({ linkedTablespace }) => linkedTablespace ?? [])
+  assert.deepEqual(linked, [16400])
+  assert.equal(files[0]?.sizeBytes, 'PG_VERSION'.length)
+  const paths = entries.map(({ path }) => path)
+  assert.deepEqual(paths, paths.toSorted(compareInWalk))
+  assert.deepEqual(await measureDataDirectory({ dataDirectory: data, tablespaceDirectory: version }), {
+    files: files.length,
+    bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  })
 })
 
 test('stops when it is told to', async (t) => {
   const root = await scratch(t)
-  await assert.rejects(listDataDirectory(root, version, { signal: AbortSignal.abort(new Error('enough')) }), /enough/)
+  await put(root, 'PG_VERSION')
+  const signal = AbortSignal.abort(new Error('enough'))
+  const place = { dataDirectory: root, tablespaceDirectory: version }
+  await assert.rejects(measureDataDirectory(place, { signal }), /enough/)
 })
 
 test('refuses a tablespace whose place is gone', async (t) => {
@@ -69,5 +86,6 @@ test('refuses a tablespace whose place is gone', async (t) => {
   await put(root, 'PG_VERSION')
   await mkdir(join(root, 'pg_tblspc'))
   await symlink(join(root, 'unmounted'), join(root, 'pg_tblspc/16400'))
-  await assert.rejects(listDataDirectory(root, version), { kind: backupFaults['backup-file-missing'] })
+  const place = { dataDirectory: root, tablespaceDirectory: version }
+  await assert.rejects(measureDataDirectory(place), { kind: backupFaults['backup-file-missing'] })
 })

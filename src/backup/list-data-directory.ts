@@ -1,26 +1,25 @@
-import type { BigIntStats } from 'node:fs'
-import { lstat, readdir, readlink, stat } from 'node:fs/promises'
+import { lstatSync, readlinkSync, statSync, type BigIntStats } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { Fault } from '../std/fault.ts'
 import { controlFilePath, directoryRule, keepsFile, unloggedFilter } from './core/content-rules.ts'
 import { tablespaceOf } from './core/tablespace-map.ts'
 import { backupFaults } from './faults.ts'
 
-/** One moment's list of a running server's files. Any of them may be gone, longer or shorter when it is read. */
-export interface DataDirectoryListing {
-  /** Relative to the data directory, parents first; tablespaces appear below `pg_tblspc/<oid>`. */
-  readonly directories: readonly ListedDirectory[]
-  /** In the order to copy them; `global/pg_control` is not among them. */
-  readonly files: readonly ListedFile[]
-  /** The tablespaces, by oid, that are linked to another place, as opposed to made in place. */
-  readonly linkedTablespaces: readonly number[]
+/** One thing in a running server's data directory. A file may be gone, longer or shorter when it is read. */
+export type ListedEntry =
+  | ({ readonly kind: 'directory' } & ListedDirectory)
+  | ({ readonly kind: 'file' } & ListedFile)
   /** What a backup cannot hold: symbolic links other than of tablespaces, sockets, devices, names that are not UTF-8. */
-  readonly skipped: readonly string[]
-}
+  | { readonly kind: 'skipped'; readonly path: string }
 
+/** Paths are relative to the data directory; tablespaces appear below `pg_tblspc/<oid>`. */
 export interface ListedDirectory {
   readonly path: string
   readonly mode: number
+  /** Its oid when it is a tablespace that is linked to another place, as opposed to made in place. */
+  readonly linkedTablespace: number | undefined
 }
 
 export interface ListedFile {
@@ -34,81 +33,119 @@ export interface ListedFile {
   readonly identity: string
 }
 
-/** Lists what a backup of `dataDirectory` holds. Of tablespaces only `tablespaceDirectory` (`PG_15_202209061`) counts. */
-export async function listDataDirectory(
-  dataDirectory: string,
-  tablespaceDirectory: string,
-  options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<DataDirectoryListing> {
-  const found: Found = { directories: [], files: [], linkedTablespaces: [], skipped: [] }
-  await walk({ dataDirectory, tablespaceDirectory, signal: options.signal, found }, '')
-  const keep = unloggedFilter(found.files.map((file) => file.path))
-  const files = found.files.filter((file) => file.path !== controlFilePath && keep(file.path))
-  return { ...found, files }
-}
-
-interface Found {
-  readonly directories: ListedDirectory[]
-  readonly files: ListedFile[]
-  readonly linkedTablespaces: number[]
-  readonly skipped: string[]
-}
-
-interface Walk {
+export interface DataDirectoryPlace {
   readonly dataDirectory: string
+  /** `PG_15_202209061`: of tablespaces, only this counts. */
   readonly tablespaceDirectory: string
-  readonly signal: AbortSignal | undefined
-  readonly found: Found
 }
 
-async function walk(context: Walk, directory: string): Promise<void> {
-  context.signal?.throwIfAborted()
-  const entries = await unlessGone(readdir(join(context.dataDirectory, directory), { withFileTypes: true }))
-  for (const entry of (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = directory === '' ? entry.name : `${directory}/${entry.name}`
-    const stats = await unlessGone(statOf(context, path))
-    // A name that is not UTF-8 cannot be opened by what readdir made of it.
-    if (path.includes('\uFFFD')) context.found.skipped.push(path)
-    else if (stats === undefined) await refuseDanglingTablespace(context, path)
-    else if (stats.isDirectory())
-      await visitDirectory(context, path, { mode: Number(stats.mode), isLink: entry.isSymbolicLink() })
-    else if (stats.isFile()) visitFile(context, path, stats)
-    else context.found.skipped.push(path)
+export interface ListOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Walks through what a backup of a data directory holds, in the order of `compareInWalk`; `global/pg_control`, which is
+ * copied last, is not among it. Only names of one directory are in memory at a time.
+ */
+export async function* listDataDirectory(
+  place: DataDirectoryPlace,
+  options: ListOptions = {},
+): AsyncGenerator<ListedEntry, undefined> {
+  yield* walk({ ...place, signal: options.signal, statsLeft: statsAtOnce }, '')
+  return undefined
+}
+
+/** How many files there are, and how many bytes in them. */
+export async function measureDataDirectory(
+  place: DataDirectoryPlace,
+  options: ListOptions = {},
+): Promise<{ readonly files: number; readonly bytes: number }> {
+  let [files, bytes] = [0, 0]
+  for await (const entry of listDataDirectory(place, options)) {
+    if (entry.kind !== 'file') continue
+    files += 1
+    bytes += entry.sizeBytes
   }
+  return { files, bytes }
+}
+
+interface Walk extends DataDirectoryPlace {
+  readonly signal: AbortSignal | undefined
+  statsLeft: number
+}
+
+/** So many files are looked at before anything else of this process has its turn. */
+const statsAtOnce = 256
+
+async function* walk(context: Walk, directory: string): AsyncGenerator<ListedEntry, undefined> {
+  const names = (await unlessGone(readdir(join(context.dataDirectory, directory)))) ?? []
+  const paths = names
+    .toSorted((a, b) => (a < b ? -1 : 1))
+    .map((name) => (directory === '' ? name : `${directory}/${name}`))
+  const keep = unloggedFilter(paths)
+  for (const path of paths) {
+    await takeTurn(context)
+    // A name that is not UTF-8 cannot be opened by what readdir made of it.
+    if (path.includes('\uFFFD')) {
+      yield { kind: 'skipped', path }
+      continue
+    }
+    const stats = statOf(context, path)
+    if (stats === undefined) refuseDanglingTablespace(context, path)
+    else if (stats.isDirectory()) yield* visitDirectory(context, path, stats)
+    else if (!stats.isFile()) yield { kind: 'skipped', path }
+    else if (path !== controlFilePath && keepsFile(path) && keep(path) && !isForeign(context, path)) {
+      yield { kind: 'file', ...describeFile(path, stats) }
+    }
+  }
+  return undefined
+}
+
+async function takeTurn(context: Walk): Promise<void> {
+  context.signal?.throwIfAborted()
+  context.statsLeft -= 1
+  if (context.statsLeft > 0) return
+  context.statsLeft = statsAtOnce
+  await setImmediate()
 }
 
 /** Links are followed only where PostgreSQL makes them: `pg_wal` itself and tablespaces. */
-function statOf(context: Walk, path: string): Promise<BigIntStats> {
-  const full = join(context.dataDirectory, path)
-  const options = { bigint: true } as const
-  return path === 'pg_wal' || isTablespace(path) ? stat(full, options) : lstat(full, options)
+function statOf({ dataDirectory }: Walk, path: string): BigIntStats | undefined {
+  const full = join(dataDirectory, path)
+  const options = { bigint: true, throwIfNoEntry: false } as const
+  try {
+    return path === 'pg_wal' || isTablespace(path) ? statSync(full, options) : lstatSync(full, options)
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
 }
 
-async function visitDirectory(
+async function* visitDirectory(
   context: Walk,
   path: string,
-  { mode, isLink }: { readonly mode: number; readonly isLink: boolean },
-): Promise<void> {
+  stats: BigIntStats,
+): AsyncGenerator<ListedEntry, undefined> {
   const rule = directoryRule(path)
-  if (rule === 'exclude' || isForeignInTablespace(path, context.tablespaceDirectory)) return
-  context.found.directories.push({ path, mode: mode & 0o7777 })
+  if (rule === 'exclude' || isForeign(context, path)) return undefined
   // Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note.
-  const tablespace = isLink && isTablespace(path) ? tablespaceOf(path) : undefined
-  if (tablespace !== undefined) context.found.linkedTablespaces.push(tablespace)
-  if (rule === 'keep') await walk(context, path)
+  const isLinked = isTablespace(path) && readLink(join(context.dataDirectory, path)) !== undefined
+  const linkedTablespace = isLinked ? tablespaceOf(path) : undefined
+  yield { kind: 'directory', path, mode: Number(stats.mode) & 0o7777, linkedTablespace }
+  if (rule === 'keep') yield* walk(context, path)
+  return undefined
 }
 
-function visitFile(context: Walk, path: string, stats: BigIntStats): void {
-  if (!keepsFile(path) || isForeignInTablespace(path, context.tablespaceDirectory)) return
+function describeFile(path: string, stats: BigIntStats): ListedFile {
   const { mtimeNs, ctimeNs } = stats
-  context.found.files.push({
+  return {
     path,
     sizeBytes: Number(stats.size),
     mode: Number(stats.mode) & 0o7777,
     modifiedMs: Number(stats.mtimeMs),
     changedMs: Number(mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1e6,
     identity: fileIdentity(stats),
-  })
+  }
 }
 
 /** What tells a file from what it was: any write sets its times anew, and a file in its place is another inode. */
@@ -121,10 +158,9 @@ function isTablespace(path: string): boolean {
 }
 
 /** A tablespace whose place is not there, for want of a mount perhaps, must not silently be missing in the backup. */
-async function refuseDanglingTablespace(context: Walk, path: string): Promise<void> {
+function refuseDanglingTablespace(context: Walk, path: string): void {
   if (!isTablespace(path)) return
-  const full = join(context.dataDirectory, path)
-  const location = await unlessGone(readlink(full))
+  const location = readLink(join(context.dataDirectory, path))
   if (location === undefined) return
   throw new Fault(
     backupFaults['backup-file-missing'],
@@ -133,8 +169,18 @@ async function refuseDanglingTablespace(context: Walk, path: string): Promise<vo
   )
 }
 
+/** Where a link leads; undefined when there is none. */
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if (isGone(error) || (error instanceof Error && 'code' in error && error.code === 'EINVAL')) return undefined
+    throw error
+  }
+}
+
 /** A tablespace's place may be shared: with another major version, with anything a person puts there. */
-function isForeignInTablespace(path: string, tablespaceDirectory: string): boolean {
+function isForeign({ tablespaceDirectory }: Walk, path: string): boolean {
   const name = /^pg_tblspc\/[^/]+\/([^/]+)/.exec(path)?.[1]
   return name !== undefined && name !== tablespaceDirectory
 }

@@ -8,6 +8,7 @@ import type { WalPosition } from '../wal/core/timeline-history.ts'
 import { type BackupLabel, parseBackupLabel } from './core/backup-label.ts'
 import { backupFaults } from './faults.ts'
 import { pageBytes } from './page/checksum-page.ts'
+import { openUpstreamPrimary, type UpstreamPrimary } from './upstream-primary.ts'
 
 /** What is asked of the server before anything is copied. */
 export interface ServerFacts {
@@ -34,22 +35,30 @@ export interface StoppedBackup extends BackupLabel {
 }
 
 /**
- * The one connection that holds a backup open in the server: PostgreSQL's low-level backup protocol for a primary
- * (documentation of 15 to 18, "Making a Base Backup Using the Low Level API"). When it is closed, or lost, the server
- * forgets the backup, so nothing has to be cleaned up after a crash of ours.
+ * The one connection that holds a backup open in the server: PostgreSQL's low-level backup protocol (documentation of 15
+ * to 18, "Making a Base Backup Using the Low Level API"), on a primary or on a standby. When it is closed, or lost, the
+ * server forgets the backup, so nothing has to be cleaned up after a crash of ours.
  */
 export interface ServerSession extends AsyncDisposable {
   readonly facts: ServerFacts
-  /** The timeline that it writes, and how far it has written. */
+  readonly role: ServerRole
+  /** Brings a standby's last restart point near, where its primary can be asked for a checkpoint. */
+  prepare(): Promise<void>
+  /**
+   * The timeline that it writes, and how far it has written. Of a standby: up to where its files are sure to be
+   * consistent again when WAL is replayed into a copy of them.
+   */
   position(): Promise<WalPosition>
   /** By oid of each database, a text that is another one when the database was dropped and made anew. */
   databases(): Promise<Record<string, string>>
-  /** Makes a checkpoint at once; what is copied from now on can be recovered. */
+  /** Makes a checkpoint at once, or a restart point; what is copied from now on can be recovered. */
   start(label: string): Promise<void>
-  /** Throws `backup-server-changed` unless the server is still the primary that it was. */
+  /** Throws `backup-server-changed` unless the server still is what it was: primary or standby. */
   assertUnchanged(): Promise<void>
   stop(): Promise<StoppedBackup>
 }
+
+export type ServerRole = 'primary' | 'standby'
 
 /** "holdfast" in ASCII: the advisory lock that one backup of a server at a time holds. */
 const advisoryLock = 0x686f6c6466617374n
@@ -65,17 +74,25 @@ export async function openServerSession(
     // A backup takes as long as it takes; no limit of the role or the database may cut it.
     await sql.query(`SELECT set_config(name, '0', false) FROM pg_settings
       WHERE name IN ('statement_timeout', 'idle_session_timeout', 'transaction_timeout', 'lock_timeout')`)
+    const role: ServerRole = (await isInRecovery(sql)) ? 'standby' : 'primary'
     const facts = await readFacts(sql)
     await assertSameDirectory(facts.dataDirectory, dataDirectory)
     await takeLock(sql)
+    const primary =
+      role === 'primary' ? undefined : await openUpstreamPrimary(sql, target, facts.systemIdentifier, options)
     return {
       facts,
-      position: () => unlessChanged(() => readPosition(sql)),
+      role,
+      prepare: () => unlessChanged(() => bringRestartPointNear(sql, primary)),
+      position: () => unlessChanged(() => (role === 'primary' ? readPosition(sql) : readStandbyPosition(sql))),
       databases: () => unlessChanged(() => readDatabases(sql)),
-      start: async (label) => void (await sql.query('SELECT pg_backup_start($1, fast => true)', [label])),
-      assertUnchanged: () => unlessChanged(() => assertPrimary(sql)),
-      stop: () => unlessChanged(() => stopBackup(sql)),
-      [Symbol.asyncDispose]: () => sql.close(),
+      start: (label) => startBackup(sql, label),
+      assertUnchanged: () => unlessChanged(() => assertRole(sql, role)),
+      stop: () => unlessChanged(() => stopBackup(sql, role, primary)),
+      [Symbol.asyncDispose]: async () => {
+        await primary?.[Symbol.asyncDispose]()
+        await sql.close()
+      },
     }
   } catch (error) {
     await sql.close()
@@ -89,11 +106,10 @@ async function readFacts(sql: Sql): Promise<ServerFacts> {
     i.database_block_size AS "blockBytes", i.blocks_per_segment AS "blocksPerSegment",
     i.bytes_per_wal_segment AS "walSegmentBytes", i.data_page_checksum_version AS "checksumVersion",
     current_setting('server_version_num')::int AS "postgresVersion", current_setting('wal_level') AS "walLevel",
-    current_setting('data_directory') AS "dataDirectory", pg_is_in_recovery() AS "inRecovery",
+    current_setting('data_directory') AS "dataDirectory",
     ARRAY[current_setting('config_file'), current_setting('hba_file'), current_setting('ident_file')] AS "files"
     FROM pg_control_system() s, pg_control_init() i`)
   if (row === undefined) throw unfit('it does not tell what it is')
-  if (row.inRecovery) throw unfit('it is a standby')
   if (row.walLevel === 'minimal') throw unfit('its wal_level is minimal')
   if (row.blockBytes !== pageBytes) throw unfit(`its pages have ${row.blockBytes} bytes`)
   const collations = await sql.query<{ line: string }>(`SELECT datname || ': ' ||
@@ -122,7 +138,6 @@ interface FactsRow extends Readonly<Record<string, unknown>> {
   readonly postgresVersion: number
   readonly walLevel: string
   readonly dataDirectory: string
-  readonly inRecovery: boolean
   readonly files: readonly string[]
 }
 
@@ -169,23 +184,79 @@ async function takeLock(sql: Sql): Promise<void> {
   }
 }
 
-async function assertPrimary(sql: Sql): Promise<void> {
+async function isInRecovery(sql: Sql): Promise<boolean> {
   const [row] = await sql.query<{ inRecovery: boolean }>('SELECT pg_is_in_recovery() AS "inRecovery"')
-  if (row?.inRecovery !== false) throw changed('it is in recovery now')
+  return row?.inRecovery === true
 }
 
-async function stopBackup(sql: Sql): Promise<StoppedBackup> {
+async function assertRole(sql: Sql, role: ServerRole): Promise<void> {
+  const now: ServerRole = (await isInRecovery(sql)) ? 'standby' : 'primary'
+  if (now !== role) throw changed(now === 'primary' ? 'it was promoted' : 'it is in recovery now')
+}
+
+async function startBackup(sql: Sql, label: string): Promise<void> {
+  try {
+    await sql.query('SELECT pg_backup_start($1, fast => true)', [label])
+  } catch (error) {
+    if (sqlState(error) !== '55000') throw error
+    // Of a standby, when its primary writes WAL without whole pages.
+    throw unfit(error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+async function stopBackup(sql: Sql, role: ServerRole, primary: UpstreamPrimary | undefined): Promise<StoppedBackup> {
   const [row] = await sql.query<{ lsn: string; label: string; map: string | null }>(
     'SELECT lsn::text AS lsn, labelfile AS label, spcmapfile AS map FROM pg_backup_stop(wait_for_archive => false)',
   )
   const stopLsn = parseLsn(row?.lsn ?? '')
   const label = parseBackupLabel(row?.label ?? '')
   if (row === undefined || stopLsn === undefined || label === undefined) throw changed('it gave no backup label')
-  await assertPrimary(sql)
-  const [now] = await sql.query<{ segment: string }>('SELECT pg_walfile_name($1::pg_lsn) AS segment', [row.lsn])
-  const timeline = Number.parseInt(now?.segment.slice(0, 8) ?? '', 16) as TimelineId
+  await assertRole(sql, role)
+  const timeline = role === 'primary' ? await timelineOf(sql, row.lsn) : (await readStandbyPosition(sql)).timeline
   if (timeline !== label.timeline) throw changed(`it was on timeline ${label.timeline} and is on ${timeline} now`)
+  await primary?.switchWal()
   return { ...label, stopLsn, backupLabel: row.label, tablespaceMap: row.map ?? '' }
+}
+
+async function timelineOf(sql: Sql, lsn: string): Promise<TimelineId> {
+  const [row] = await sql.query<{ segment: string }>('SELECT pg_walfile_name($1::pg_lsn) AS segment', [lsn])
+  return Number.parseInt(row?.segment.slice(0, 8) ?? '', 16) as TimelineId
+}
+
+/**
+ * The minimum recovery point, which is where a copy of a standby's files, `pg_control` last, is consistent again; it
+ * only ever goes forward. What was replayed beyond may be in no file yet. Follows `do_pg_backup_stop` in `xlog.c`.
+ */
+async function readStandbyPosition(sql: Sql): Promise<WalPosition> {
+  const [row] = await sql.query<{ lsn: string; timeline: number }>(
+    `SELECT r.min_recovery_end_lsn::text AS lsn, greatest(r.min_recovery_end_timeline, c.timeline_id) AS timeline
+      FROM pg_control_recovery() r, pg_control_checkpoint() c`,
+  )
+  const lsn = parseLsn(row?.lsn ?? '')
+  if (row === undefined || lsn === undefined) throw changed('it does not tell where it is')
+  return { timeline: row.timeline as TimelineId, lsn }
+}
+
+const replayPatienceMs = 60_000
+
+/**
+ * A backup of a standby begins at its last restart point, and goes on only from parents that end before its minimum
+ * recovery point. Both come near with a checkpoint of the primary, once the standby has replayed it; a standby that is
+ * far behind is not waited for.
+ */
+async function bringRestartPointNear(sql: Sql, primary: UpstreamPrimary | undefined): Promise<void> {
+  const lsn = await primary?.checkpoint()
+  if (lsn === undefined) return
+  const began = performance.now()
+  for (;;) {
+    const [row] = await sql.query<{ replayed: boolean }>('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS replayed', [
+      lsn,
+    ])
+    if (row?.replayed === true) break
+    if (performance.now() - began > replayPatienceMs) return
+    await sql.query('SELECT pg_sleep(0.05)')
+  }
+  await sql.query('CHECKPOINT')
 }
 
 /** A connection that is lost, or a backup that the server does not know of any more, means another life of the server. */
@@ -194,6 +265,9 @@ async function unlessChanged<Result>(work: () => Promise<Result>): Promise<Resul
     return await work()
   } catch (error) {
     const forgotten = sqlState(error) === '55000'
+    // The name of the setting is in the message in every language.
+    if (forgotten && error instanceof Error && error.message.includes('full_page_writes'))
+      throw unfit(error.message, error)
     if (!forgotten && !(isFault(error) && error.kind.exitClass === 'unreachable')) throw error
     throw changed(error instanceof Error ? error.message : String(error), error)
   }
@@ -205,6 +279,6 @@ function changed(reason: string, cause?: unknown): Fault {
   })
 }
 
-function unfit(reason: string): Fault {
-  return new Fault(backupFaults['backup-server-unfit'], `Cannot back up this server: ${reason}`)
+function unfit(reason: string, cause?: unknown): Fault {
+  return new Fault(backupFaults['backup-server-unfit'], `Cannot back up this server: ${reason}`, { cause })
 }

@@ -7,6 +7,8 @@ import type { Commit } from '../repository/core/commit.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
 import { withDeadline } from '../std/deadline.ts'
+import { isFault } from '../std/fault.ts'
+import { stdFaults } from '../std/faults.ts'
 import type { CopyFigures } from './copy/copy-protocol.ts'
 import { copyDataDirectory, type CopyProgress } from './copy-data-directory.ts'
 import type { FullReason } from './core/choose-parent.ts'
@@ -23,7 +25,7 @@ import { whileServerLives } from './while-server-lives.ts'
 export interface BackupRequest {
   readonly repository: Repository
   readonly cluster: string
-  /** A superuser's connection to the primary, to a database that every backup uses. */
+  /** A superuser's connection to a primary or a standby, to a database that every backup uses. */
   readonly target: ConnectionTarget
   /** Where that server's files are on this machine. */
   readonly dataDirectory: string
@@ -53,6 +55,8 @@ export interface BackupResult {
   readonly fullReason: FullReason | undefined
   /** What was copied because the parent does not have it: of a full backup, all. */
   readonly changedBytes: number
+  /** What of that was not copied anew, because an interrupted backup had copied it. */
+  readonly takenOverBytes: number
   /**
    * Pages that are damaged on the server itself and in this backup. A backup with any is done but degraded: whoever
    * reports it must say so.
@@ -77,11 +81,13 @@ export interface BackupStages {
   readonly threads: CopyFigures
 }
 
+/** More would make the packs small, since memory is bounded. */
+const mostWorkers = 8
 const defaultWalStallMs = 60_000
-const abandonDeadlineMs = 30_000
+const giveUpDeadlineMs = 30_000
 
 /**
- * Takes a physical backup of a running primary: what changed since its parent, the newest backup that the server's data
+ * Takes a physical backup of a running primary or standby: what changed since its parent, the newest backup that the server's data
  * goes on from, or all of it where there is none. Either restores on its own. It is listed only when every byte that it needs, WAL included, is
  * durable in the repository; when this throws, or the process ends, nothing is listed and the server is unharmed.
  */
@@ -90,13 +96,19 @@ export async function takeBackup(request: BackupRequest, options: BackupOptions)
   const { clock, signal } = options
   await using server = await openServerSession(target, dataDirectory, { signal })
   await claimCluster(repository, { cluster, ...server.facts }, { signal })
-  const begun = await beginWithParent(request, server, { clock, full: options.full ?? false, signal })
+  await server.prepare()
+  const begun = await beginWithParent(request, server, {
+    clock,
+    full: options.full ?? false,
+    node: options.node,
+    signal,
+  })
   const run = new BackupRun(request, options, begun)
   try {
     const content = await run.copy(server)
     return await run.commit(content)
   } catch (error) {
-    if (!run.committing) await abandon(begun.session)
+    if (!run.committing) await giveUp(begun.session, error)
     throw error
   }
 }
@@ -141,7 +153,7 @@ class BackupRun {
           dataDirectory,
           server: server.facts,
           parent,
-          workers: this.#options.workers ?? availableParallelism(),
+          workers: this.#options.workers ?? Math.min(availableParallelism(), mostWorkers),
           clock,
           onProgress: (progress) => {
             this.#copyProgress = progress
@@ -175,10 +187,11 @@ class BackupRun {
       commit,
       fullReason: 'full' in this.#base ? this.#base.full : undefined,
       changedBytes: backup.copied.changedBytes,
+      takenOverBytes: backup.copied.takenOverBytes,
       damagedPages: commit.facts.damagedPages,
       tornPages,
       healedPages: backup.copied.healedPages,
-      skippedFiles: backup.copied.listing.skipped,
+      skippedFiles: backup.copied.skipped,
       stages: { ...this.#stages, threads: backup.copied.figures },
     }
   }
@@ -213,9 +226,13 @@ class BackupRun {
   }
 }
 
-/** Gives the space back. What cannot be removed now refers to nothing and is the collector's. */
-async function abandon(session: BackupSession): Promise<void> {
-  await withDeadline('remove an unfinished backup', abandonDeadlineMs, undefined, (signal) =>
-    session.abandon({ signal }),
+/**
+ * What was stored stays for the next backup to take over, except where there is no room: then WAL needs it more. Where
+ * this cannot be said now, it is as if the process had been killed.
+ */
+async function giveUp(session: BackupSession, error: unknown): Promise<void> {
+  const noRoom = isFault(error, stdFaults['disk-full'])
+  await withDeadline('give up an unfinished backup', giveUpDeadlineMs, undefined, (signal) =>
+    noRoom ? session.abandon({ signal }) : session.interrupt({ signal }),
   ).catch(() => undefined)
 }

@@ -3,23 +3,27 @@ import type { Clock } from '../std/clock.ts'
 import { Fault, isFault } from '../std/fault.ts'
 import type { ObjectStore, StoreOptions } from '../store/object-store.ts'
 import { encodeCommit } from './catalogue.ts'
-import { encodeCheckedJson, formatVersion } from './checked-json.ts'
 import type { BackupFacts, PackReference } from './core/backup-facts.ts'
 import type { Commit } from './core/commit.ts'
 import type { ManifestFile, ManifestHead } from './core/manifest.ts'
-import { commitObject, packObject, packsPrefix, sessionObject } from './core/object-names.ts'
-import { assertMayBuildOn, assertWalStays, readCollections } from './collection-notes.ts'
+import { backupOfPack, commitObject, packObject, sessionObject } from './core/object-names.ts'
+import { assertMayBuildOn, assertWalStays } from './collection-notes.ts'
 import { repositoryFaults } from './faults.ts'
 import { type ManifestLines, manifestLinesOf } from './manifest-lines.ts'
 import { openManifest, sealManifest } from './manifest-object.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { assertClusterName, type Repository } from './repository.ts'
+import { openSession, removeSession, shutOut } from './sessions.ts'
 import { storeOnce } from './stored-objects.ts'
 
 /** A backup that is being written. Nothing of it is listed before {@link BackupSession.commit} has resolved. */
 export interface BackupSession {
   readonly cluster: string
   readonly backup: string
+  /** Backups that did not come to their end, whose packs it may name. */
+  readonly takesOver: readonly string[]
+  /** Those packs. Each is to be read before it is named: nothing is known of it but that it is there. */
+  readonly adoptablePacks: readonly string[]
   /** The object key for the n-th pack of this backup: what its `PackBuilder` must be made for. */
   packObject(number: number): string
   /** Stores a finished pack and gives what the manifest says of it. */
@@ -27,9 +31,12 @@ export interface BackupSession {
   /** Stores the manifest, then the commit: from then on the backup exists. Every pack must be stored before. */
   commit(manifest: BackupContent, options?: StoreOptions): Promise<Commit>
   /**
-   * Removes what was stored of the backup, unless its commit was begun: whether that came through may be unknown, and
-   * then only the collector, which looks, may decide. A crash leaves everything to the collector as well.
+   * Gives the backup up, unless its commit was begun: whether that came through may be unknown. What it has stored stays
+   * for the next backup to take over, as after a crash; that this one can never be committed is noted, so that no WAL is
+   * kept for it.
    */
+  interrupt(options?: StoreOptions): Promise<void>
+  /** Gives the backup up and removes what was stored of it, unless its commit was begun or another backup uses it. */
   abandon(options?: StoreOptions): Promise<void>
 }
 
@@ -39,24 +46,31 @@ export interface BackupContent extends Omit<ManifestHead, 'facts'> {
   readonly files: readonly ManifestFile[] | ManifestLines
 }
 
+export interface BackupPlan {
+  readonly cluster: string
+  readonly kind: 'full' | 'incremental'
+  readonly parent?: string | undefined
+  /** The node that it is taken from. Whoever begins says that no other backup of this node is running. */
+  readonly node?: string | undefined
+}
+
 /**
  * Begins a backup: stores a session object, so that a collection that begins later keeps its hands off the backup's
- * packs, its parent, and all WAL; and then looks what collections have announced before, so that the backup keeps its
- * hands off what they remove. Throws `repository-backup-expiring` when that is the parent.
+ * packs, its parent, those that it takes over, and all WAL; and then looks what collections have announced before, so
+ * that the backup keeps its hands off what they remove. Throws `repository-backup-expiring` when that is the parent.
  */
 export async function beginBackup(
   repository: Repository,
-  plan: { readonly cluster: string; readonly kind: 'full' | 'incremental'; readonly parent?: string | undefined },
+  plan: BackupPlan,
   options: StoreOptions & { readonly clock: Pick<Clock, 'wall'> },
 ): Promise<BackupSession> {
-  const { cluster, kind, parent = null } = plan
+  const { cluster, kind, parent = null, node = null } = plan
   assertClusterName(cluster)
   const { store, keyring, id: repositoryId } = repository
   const beganAt = new Date(options.clock.wall()).toISOString()
   const backup = `${beganAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`
-  const session = { format: formatVersion, repositoryId, cluster, backup, kind, parent, beganAt }
-  await storeOnce(store, sessionObject(cluster, backup), encodeCheckedJson(session), options)
-  const collections = await readCollections(repository, cluster, options)
+  const opened = await openSession(repository, cluster, { backup, kind, parent, node, beganAt }, options)
+  const { collections, adoptablePacks } = opened
   if (parent !== null) {
     try {
       await assertMayBuildOn(repository, { cluster, backup: parent, collections }, options)
@@ -65,11 +79,16 @@ export async function beginBackup(
       throw error
     }
   }
+  // A server has one backup at a time, and this one is it.
+  const ended = opened.takesOver.filter((other) => node !== null && other.node === node)
+  for (const other of ended) await shutOut(repository, { cluster, backup: other.backup }, options)
   const stored = new Map<string, PackReference>()
   let commitBegun = false
   return {
     cluster,
     backup,
+    takesOver: opened.takesOver.map((other) => other.backup),
+    adoptablePacks,
     packObject: (number) => packObject(cluster, backup, number),
     putPack: async (pack, storeOptions) => {
       await storeOnce(store, pack.objectKey, pack.bytes, storeOptions)
@@ -78,7 +97,7 @@ export async function beginBackup(
       return reference
     },
     commit: async ({ facts: found, files, ...head }, storeOptions) => {
-      assertStored(found.packs, stored, parent === null ? '' : packsPrefix(cluster, backup))
+      assertStored(found.packs, { stored, adoptable: new Set(adoptablePacks), isIncremental: parent !== null, backup })
       const lines = 'chunks' in files ? files : manifestLinesOf(files)
       const { fileCount } = lines
       assertWalStays(collections, { backup, ...found })
@@ -91,16 +110,20 @@ export async function beginBackup(
       commitBegun = true
       await storeOnce(store, sealed.objectKey, sealed.bytes, storeOptions)
       await storeCommit(store, commit, storeOptions)
-      // The backup is there, whatever becomes of its session object: the collector removes one that has a commit.
-      await store.delete(sessionObject(cluster, backup), storeOptions).catch(() => undefined)
+      // The backup is there, whatever becomes of the session objects: the collector removes one that has a commit. What
+      // was not taken over of those that died belongs to nobody now.
+      for (const done of [backup, ...ended.map((other) => other.backup)]) {
+        await store.delete(sessionObject(cluster, done), storeOptions).catch(() => undefined)
+      }
       return commit
     },
-    abandon: async (storeOptions) => {
+    interrupt: async (storeOptions) => {
       if (commitBegun) return
-      const packs: string[] = []
-      for await (const { key } of store.list(packsPrefix(cluster, backup), storeOptions)) packs.push(key)
-      for (const key of packs) await store.delete(key, storeOptions)
-      await store.delete(sessionObject(cluster, backup), storeOptions)
+      if (stored.size === 0) await removeSession(repository, { cluster, backup }, storeOptions)
+      else await shutOut(repository, { cluster, backup }, storeOptions)
+    },
+    abandon: async (storeOptions) => {
+      if (!commitBegun) await removeSession(repository, { cluster, backup }, storeOptions)
     },
   }
 }
@@ -120,16 +143,24 @@ async function storeCommit(store: ObjectStore, commit: Commit, options: StoreOpt
   }
 }
 
-/** A backup must not name a pack that is not durable: all of a full backup's, and an incremental's own, went by here. */
+/**
+ * A backup must not name a pack that is not durable: its own went by here, those that it takes over were there, and an
+ * incremental one has looked for its parent's.
+ */
 function assertStored(
   packs: readonly PackReference[],
-  stored: ReadonlyMap<string, PackReference>,
-  ownPrefix: string,
+  known: {
+    readonly stored: ReadonlyMap<string, PackReference>
+    readonly adoptable: ReadonlySet<string>
+    readonly isIncremental: boolean
+    readonly backup: string
+  },
 ): void {
   for (const pack of packs) {
-    if (!pack.key.startsWith(ownPrefix)) continue
-    const found = stored.get(pack.key)
-    const same = found?.sha256 === pack.sha256 && found.sizeBytes === pack.sizeBytes
-    if (!same) throw new Error(`the backup names a pack that was not stored: ${pack.key}`)
+    const found = known.stored.get(pack.key)
+    const isOwn = found?.sha256 === pack.sha256 && found.sizeBytes === pack.sizeBytes
+    const isParents = known.isIncremental && backupOfPack(pack.key) !== known.backup
+    if (isOwn || isParents || known.adoptable.has(pack.key)) continue
+    throw new Error(`the backup names a pack that was not stored: ${pack.key}`)
   }
 }

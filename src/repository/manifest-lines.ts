@@ -13,14 +13,14 @@ export interface ManifestLines {
   chunks(): Iterable<RecordContent>
 }
 
-interface ManifestLinesWriter extends ManifestLines {
+export interface ManifestLinesWriter extends ManifestLines {
   add(file: ManifestFile): void
 }
 
 /** Plain content of one record of a manifest, about. */
 export const manifestRecordBytes: number = 1024 * 1024
 
-function createManifestLines(): ManifestLinesWriter {
+export function createManifestLines(): ManifestLinesWriter {
   const chunks: RecordContent[] = []
   let waiting: string[] = []
   let [waitingLength, fileCount, dataBytes] = [0, 0, 0]
@@ -59,6 +59,17 @@ export function manifestLinesOf(files: Iterable<ManifestFile>): ManifestLines {
   const lines = createManifestLines()
   for (const file of files) lines.add(file)
   return lines
+}
+
+/** Lines one behind the other. */
+export function joinManifestLines(all: readonly ManifestLines[]): ManifestLines {
+  return {
+    fileCount: all.reduce((sum, { fileCount }) => sum + fileCount, 0),
+    dataBytes: all.reduce((sum, { dataBytes }) => sum + dataBytes, 0),
+    *chunks() {
+      for (const lines of all) yield* lines.chunks()
+    },
+  }
 }
 
 /** In memory of its own size: what zlib gives lies in a buffer that has room for all of the plain content. */

@@ -3,10 +3,9 @@ import type { StoreOptions } from '../store/object-store.ts'
 import type { TimelineId } from '../wal/core/lsn.ts'
 import { firstTimelineHistory, parseTimelineHistory, type TimelineHistory } from '../wal/core/timeline-history.ts'
 import { listBackups } from './catalogue.ts'
-import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts'
 import { readClusterIdentity } from './cluster-identity.ts'
-import type { BackupObject, CollectionView, WalObject } from './core/collection.ts'
-import { tombstoneToJson, type Commit } from './core/commit.ts'
+import type { BackupObject, CollectionView, FirstRepository, WalObject } from './core/collection.ts'
+import type { Commit } from './core/commit.ts'
 import {
   backupsPrefix,
   clusterPacksPrefix,
@@ -15,18 +14,16 @@ import {
   parseTailName,
   parseWalName,
   segmentStart,
-  sessionsPrefix,
   tailsPrefix,
   walPrefix,
   type TailName,
 } from './core/object-names.ts'
-import { sessionFromJson, type SessionNote } from './core/session-note.ts'
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
 import { listGapObjects } from './gaps.ts'
 import { readHolds } from './holds.ts'
 import type { Repository } from './repository.ts'
-import { readIfStored } from './stored-objects.ts'
+import { readCommitPlace, readSessions, shutOut } from './sessions.ts'
 import { readHistory } from './wal-objects.ts'
 
 /**
@@ -43,9 +40,13 @@ export async function observeCollection(
 ): Promise<CollectionView> {
   const packs = await listBackupObjects(repository, clusterPacksPrefix(cluster), /^[0-9]+$/, options)
   const manifests = await listBackupObjects(repository, backupsPrefix(cluster), /^manifest$/, options)
-  const sessions = await listSessions(repository, cluster, options)
-  for (const backup of ended) await shutOut(repository, cluster, backup, options)
+  const sessions = await readSessions(repository, cluster, options)
+  for (const backup of ended) await shutOut(repository, { cluster, backup }, options)
   const commits = await listCommits(repository, cluster, options)
+  const interrupted = new Set<string>()
+  for (const { backup } of sessions) {
+    if ((await readCommitPlace(repository, { cluster, backup }, options)) === 'shut-out') interrupted.add(backup)
+  }
   const holds = await readHolds(repository, cluster, options)
   const gaps = await listGapObjects(repository, cluster, options)
   const identity = await readClusterIdentity(repository, cluster, options)
@@ -58,13 +59,20 @@ export async function observeCollection(
   const timelines = [...new Set([...wal.timelines, ...commits.map(({ facts }) => facts.timeline)])]
   const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
   const histories = first ? [firstTimelineHistory(), ...wal.histories] : wal.histories
-  return { ...wal, packs, manifests, sessions, commits, holds, gaps, timelines, histories }
+  return { ...wal, packs, manifests, sessions, interrupted, commits, holds, gaps, timelines, histories }
 }
 
-/** Puts a tombstone where the commit of a backup would be. That the commit is there already is fine: then it is listed. */
-async function shutOut(repository: Repository, cluster: string, backup: string, options: StoreOptions): Promise<void> {
-  const tombstone = tombstoneToJson({ repositoryId: repository.id, cluster, backup })
-  await repository.store.create(commitObject(cluster, backup), encodeCheckedJson(tombstone), options)
+/** What the first repository has of a cluster, for an expiry in a copy of it. */
+export async function observeFirst(
+  first: Repository,
+  cluster: string,
+  options: StoreOptions = {},
+): Promise<FirstRepository> {
+  const keys = new Set<string>()
+  for await (const { key } of first.store.list(`${cluster}/`, options)) keys.add(key)
+  const prefix = backupsPrefix(cluster)
+  const commits = [...keys].filter((key) => key.startsWith(prefix) && key.endsWith('/commit.json'))
+  return { keys, backups: new Set(commits.map((key) => key.slice(prefix.length, -'/commit.json'.length))) }
 }
 
 async function listCommits(repository: Repository, cluster: string, options: StoreOptions): Promise<readonly Commit[]> {
@@ -90,19 +98,6 @@ async function listBackupObjects(
     if (more.length === 0 && name.test(last)) found.push({ key, sizeBytes, backup })
   }
   return found
-}
-
-async function listSessions(
-  repository: Repository,
-  cluster: string,
-  options: StoreOptions,
-): Promise<readonly SessionNote[]> {
-  const sessions: SessionNote[] = []
-  for await (const { key } of repository.store.list(sessionsPrefix(cluster), options)) {
-    const bytes = await readIfStored(repository.store, key, options)
-    if (bytes !== undefined) sessions.push(decodeCheckedJson(key, bytes, sessionFromJson))
-  }
-  return sessions
 }
 
 async function listWal(

@@ -41,7 +41,7 @@ export interface PackOptions {
 export interface FinishedPack {
   readonly objectKey: string
   /** Has an ArrayBuffer of its own, which may be transferred to another thread. */
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
   /** Of all bytes, in hexadecimal. */
   readonly sha256: string
   readonly sizeBytes: number

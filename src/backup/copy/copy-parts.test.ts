@@ -25,6 +25,11 @@ function part(path: string, lengthBytes: number, offset = 0): PartToCopy {
   return { file: 0, path, kind: 'whole', firstBlock: undefined, offset, lengthBytes }
 }
 
+async function* workOf(batches: readonly PartToCopy[][]) {
+  for (const parts of batches) yield { kind: 'batch', parts } as const
+  return undefined
+}
+
 function requestFor(dataDirectory: string, batches: PartToCopy[][], over: Partial<CopyRequest> = {}): CopyRequest {
   return {
     keyring,
@@ -32,7 +37,7 @@ function requestFor(dataDirectory: string, batches: PartToCopy[][], over: Partia
     cluster: 'main',
     backup: '20261122T133000Z-00000000',
     chunkKey: newChunkKey(),
-    batches,
+    work: workOf(batches),
     workers: 1,
     store: async () => {},
     onCopied: () => {},
@@ -50,7 +55,8 @@ test('copies everything once, into packs that open, with several threads', async
   const { packCount } = await copyParts(
     requestFor(directory, batches, {
       workers: 3,
-      store: async (pack) => void packs.push(pack),
+      // Its memory is used again.
+      store: async (pack) => void packs.push({ ...pack, bytes: pack.bytes.slice() }),
       onCopied: (parts) => copied.push(...parts),
     }),
   )

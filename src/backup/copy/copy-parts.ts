@@ -5,13 +5,14 @@ import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
 import { backupFaults } from '../faults.ts'
 import type {
+  ComparedPack,
   CopiedPart,
   CopyFigures,
   CopyWorkerData,
   FromCopyWorker,
   PackToStore,
-  PartToCopy,
   ToCopyWorker,
+  Work,
 } from './copy-protocol.ts'
 
 export interface CopyRequest {
@@ -23,12 +24,16 @@ export interface CopyRequest {
   readonly backup: string
   /** For the hashes of what is copied. */
   readonly chunkKey: string
-  readonly batches: readonly (readonly PartToCopy[])[]
-  /** How many threads copy. */
+  /** What is to be done, asked for as threads come to it. */
+  readonly work: AsyncIterator<Work, undefined>
+  /** How many threads copy at most; none is started for which there is no work. */
   readonly workers: number
+  /** Of the server, when its pages have checksums: how many blocks a segment file of a relation has. */
+  readonly checkedBlocksPerSegment?: number | undefined
   /** Makes a pack durable. At most two packs a thread are under way. */
   readonly store: (pack: PackToStore, signal: AbortSignal) => Promise<void>
   readonly onCopied: (parts: readonly CopiedPart[]) => void
+  readonly onCompared?: ((pack: ComparedPack) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -46,20 +51,13 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
   const stop = new AbortController()
   const signal = request.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, request.signal])
   signal.throwIfAborted()
-  const queue = request.batches.values()
-  const data: CopyWorkerData = {
-    keyring: request.keyring,
-    compressionLevel: request.compressionLevel,
-    dataDirectory: request.dataDirectory,
-    cluster: request.cluster,
-    backup: request.backup,
-    chunkKey: request.chunkKey,
-    packCounter,
-  }
-  const threadCount = Math.max(1, Math.min(request.workers, request.batches.length))
-  const threads = Array.from({ length: threadCount }, async () => {
+  const { keyring, dataDirectory, cluster, backup, chunkKey, compressionLevel, checkedBlocksPerSegment } = request
+  const place = { keyring, dataDirectory, cluster, backup, chunkKey, compressionLevel, checkedBlocksPerSegment }
+  const data: CopyWorkerData = { ...place, packCounter, packBytes: packBytesFor(request.workers) }
+  const threads = Array.from({ length: request.workers }, async () => {
     try {
-      return await runThread(data, queue, request, signal)
+      const first = await request.work.next()
+      return first.done === true ? undefined : await runThread(data, first.value, request, signal)
     } catch (error) {
       stop.abort(error)
       throw error
@@ -68,33 +66,47 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
   const ended = await Promise.allSettled(threads)
   request.signal?.throwIfAborted()
   stop.signal.throwIfAborted()
-  const figures = ended.flatMap((thread) => (thread.status === 'fulfilled' ? [thread.value] : []))
+  const figures = ended.flatMap((thread) => (thread.status === 'fulfilled' ? (thread.value ?? []) : []))
   return { packCount: new Int32Array(packCounter)[0] ?? 0, figures: sumFigures(figures) }
 }
 
-/** Batches that a thread has before it, so that it never waits for the next. */
-const batchesAhead = 2
+const largestPackBytes = 32 * 1024 * 1024
+/** What all threads together have at most in memory for packs; each has two. */
+const packMemoryBytes = 192 * 1024 * 1024
+
+function packBytesFor(workers: number): number {
+  return Math.min(largestPackBytes, Math.floor(packMemoryBytes / (2 * workers)))
+}
 
 async function runThread(
   data: CopyWorkerData,
-  queue: IterableIterator<readonly PartToCopy[]>,
+  first: Work,
   request: CopyRequest,
   signal: AbortSignal,
 ): Promise<CopyFigures> {
   // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
   const entry = new URL(`./copy-worker${extname(import.meta.url)}`, import.meta.url)
   const worker = new Worker(entry, { workerData: data, name: 'holdfast backup copy' })
-  const storing: Promise<void>[] = []
+  const storing = new Set<Promise<void>>()
   let onAbort = (): void => {}
   let finished = false
   try {
     return await new Promise<CopyFigures>((resolve, reject) => {
       onAbort = () => reject(signal.reason)
       signal.addEventListener('abort', onAbort, { once: true })
-      const send = (message: ToCopyWorker): void => worker.postMessage(message, [])
-      const sendWork = (): void => {
-        const next = queue.next()
-        send(next.done === true ? { kind: 'finish' } : { kind: 'batch', parts: next.value })
+      const send = (message: ToCopyWorker, transfer: readonly ArrayBuffer[] = []): void =>
+        worker.postMessage(message, transfer)
+      const sendWork = (work: Work): void => send(work, work.kind === 'takeover' ? [work.bytes.buffer] : [])
+      let ending = false
+      const sendNext = async (): Promise<void> => {
+        const next = await request.work.next()
+        if (next.done !== true) sendWork(next.value)
+        else if (!ending) send({ kind: 'finish' })
+        ending ||= next.done === true
+      }
+      const store = async (pack: PackToStore): Promise<void> => {
+        await request.store(pack, signal)
+        send({ kind: 'stored', memory: pack.bytes.buffer }, [pack.bytes.buffer])
       }
       worker.on('error', (cause) => reject(workerFault(cause.message, cause)))
       worker.on('exit', (code) => finished || reject(workerFault(`it ended with code ${code}`)))
@@ -102,11 +114,18 @@ async function runThread(
         switch (message.kind) {
           case 'batch':
             request.onCopied(message.parts)
-            sendWork()
+            sendNext().catch(reject)
             return
-          case 'pack':
-            storing.push(request.store(message.pack, signal).then(() => send({ kind: 'stored' }), reject))
+          case 'takeover':
+            request.onCompared?.(message.pack)
+            sendNext().catch(reject)
             return
+          case 'pack': {
+            const stored = store(message.pack).catch(reject)
+            storing.add(stored)
+            void stored.then(() => storing.delete(stored))
+            return
+          }
           case 'finished':
             finished = true
             Promise.all(storing).then(() => resolve(message.figures), reject)
@@ -118,7 +137,9 @@ async function runThread(
             message satisfies never
         }
       })
-      for (let ahead = 0; ahead < batchesAhead; ahead++) sendWork()
+      sendWork(first)
+      // One more, so that the thread never waits for the next.
+      sendNext().catch(reject)
     })
   } finally {
     signal.removeEventListener('abort', onAbort)

@@ -9,6 +9,7 @@ import { createPackBuilder, type PackBuilder } from '../../repository/pack-build
 import { createChecksumKernel } from '../page/checksum-kernel.ts'
 import { pageBytes } from '../page/checksum-page.ts'
 import { readPart, recordPages } from '../page/read-part.ts'
+import { comparePack } from './compare-pack.ts'
 import type {
   CopiedPart,
   CopyFigures,
@@ -20,13 +21,16 @@ import type {
 } from './copy-protocol.ts'
 
 /**
- * A copying thread: reads parts of files, verifies their pages, and seals them into packs of 32 MiB, which it hands to
- * the main thread. It holds at most two packs that are not stored yet, so a slow store slows it down.
+ * A copying thread: reads parts of files, verifies their pages, and seals them into packs, which it hands to the main
+ * thread. While one pack is stored it makes the next, in the two pieces of memory that it has for its life; so a slow
+ * store slows it down.
  */
-const packBytes = 32 * 1024 * 1024
-const maxPacksInFlight = 2
 const rereadAfterMs = 100
 const maxRereadWaits = 600
+/** One that is made and one that is stored. */
+const packsAtOnce = 2
+/** A pack may become a little bigger than it should. */
+const slackBytes = 512 * 1024
 
 interface OpenedPack {
   readonly number: number
@@ -42,8 +46,8 @@ class CopyWorker {
   readonly #rereading = { wait: () => delay(rereadAfterMs), waitsLeft: maxRereadWaits }
   readonly #figures: { -readonly [Name in keyof CopyFigures]: number } = { readMs: 0, packMs: 0, waitMs: 0 }
   #pack: OpenedPack | undefined
-  #packsInFlight = 0
-  #slotFree: (() => void) | undefined
+  readonly #freeMemory: ArrayBuffer[]
+  #memoryFreed: (() => void) | undefined
   /** Everything is done one after the other, in the order of the messages. */
   #work: Promise<void> = Promise.resolve()
   #current = ''
@@ -52,17 +56,37 @@ class CopyWorker {
     this.#data = data
     this.#hash = createChunkHasher(data.chunkKey)
     this.#port = port
+    this.#freeMemory = Array.from({ length: packsAtOnce }, () => new ArrayBuffer(data.packBytes + slackBytes))
   }
 
   receive(message: ToCopyWorker): void {
     if (message.kind === 'stored') {
-      this.#packsInFlight -= 1
-      this.#slotFree?.()
+      this.#freeMemory.push(message.memory)
+      this.#memoryFreed?.()
       return
     }
-    this.#work = this.#work
-      .then(() => (message.kind === 'batch' ? this.#copyBatch(message.parts) : this.#finish()))
-      .catch((error: unknown) => this.#fail(error))
+    this.#work = this.#work.then(() => this.#do(message)).catch((error: unknown) => this.#fail(error))
+  }
+
+  async #do(message: Exclude<ToCopyWorker, { kind: 'stored' }>): Promise<void> {
+    switch (message.kind) {
+      case 'batch':
+        return await this.#copyBatch(message.parts)
+      case 'takeover':
+        return this.#compare(message.objectKey, message.bytes)
+      case 'finish':
+        return await this.#finish()
+      default:
+        message satisfies never
+    }
+  }
+
+  #compare(objectKey: string, bytes: Uint8Array): void {
+    const started = performance.now()
+    const { keyring, dataDirectory, checkedBlocksPerSegment } = this.#data
+    const pack = comparePack(keyring, { objectKey, bytes }, { dataDirectory, checkedBlocksPerSegment }, this.#kernel)
+    this.#figures.readMs += performance.now() - started
+    this.#post({ kind: 'takeover', pack })
   }
 
   async #copyBatch(parts: readonly PartToCopy[]): Promise<void> {
@@ -83,8 +107,8 @@ class CopyWorker {
     const outcome = await readPart({ ...part, fullPath }, this.#kernel, this.#rereading, async (bytes, selected) => {
       hashes.push(this.#hash(bytes))
       if (selected === undefined) {
-        records.push(this.#add(describeAll(part, offset, bytes)))
-        await this.#flushWhenFull()
+        records.push(await this.#add(describeAll(part, offset, bytes)))
+        this.#flushWhenFull()
       }
       for (const index of selected ?? []) {
         this.#changed.add(offset / pageBytes + index, bytes.subarray(index * pageBytes, (index + 1) * pageBytes))
@@ -102,56 +126,59 @@ class CopyWorker {
   async #addChanged(part: PartToCopy, records: RecordPlace[]): Promise<void> {
     const { pages, plain } = this.#changed.take()
     if (pages.length === 0) return
-    records.push({ ...this.#add({ type: 'scattered-pages', meta: { path: part.path, pages }, plain }), pages })
-    await this.#flushWhenFull()
+    records.push({ ...(await this.#add({ type: 'scattered-pages', meta: { path: part.path, pages }, plain })), pages })
+    this.#flushWhenFull()
   }
 
-  #add(content: RecordDescription & { readonly plain: Uint8Array }): RecordPlace {
+  async #add(content: RecordDescription & { readonly plain: Uint8Array }): Promise<RecordPlace> {
+    const memory = this.#pack === undefined ? await this.#takeMemory() : undefined
     const started = performance.now()
-    const pack = (this.#pack ??= this.#openPack())
+    const pack = (this.#pack ??= this.#openPack(memory))
     const record = pack.builder.add(content)
     this.#figures.packMs += performance.now() - started
     return { pack: pack.number, record }
   }
 
-  #openPack(): OpenedPack {
-    const number = Atomics.add(new Int32Array(this.#data.packCounter), 0, 1)
-    const objectKey = packObject(this.#data.cluster, this.#data.backup, number)
-    return { number, builder: createPackBuilder(this.#data.keyring, objectKey, this.#data) }
+  #openPack(memory: ArrayBuffer | undefined): OpenedPack {
+    const { keyring, cluster, backup, compressionLevel, packCounter } = this.#data
+    const number = Atomics.add(new Int32Array(packCounter), 0, 1)
+    const builder = createPackBuilder(keyring, packObject(cluster, backup, number), { memory, compressionLevel })
+    return { number, builder }
   }
 
   /** A pack is full when another record might not fit. */
-  async #flushWhenFull(): Promise<void> {
-    const room = packBytes - (this.#pack?.builder.sizeBytes ?? 0)
-    if (room < recordPages * pageBytes + 1024) await this.#flush()
+  #flushWhenFull(): void {
+    const room = this.#data.packBytes - (this.#pack?.builder.sizeBytes ?? 0)
+    if (room < recordPages * pageBytes + 1024) this.#flush()
   }
 
-  async #flush(): Promise<void> {
+  #flush(): void {
     const pack = this.#pack
     if (pack === undefined) return
     this.#pack = undefined
     const started = performance.now()
-    const finished = pack.builder.finish()
+    const { objectKey, bytes, sha256 } = pack.builder.finish()
     this.#figures.packMs += performance.now() - started
-    await this.#waitForSlot()
-    this.#packsInFlight += 1
-    const { objectKey, bytes, sha256 } = finished
     this.#port.postMessage(
       { kind: 'pack', pack: { number: pack.number, objectKey, bytes, sha256 } } satisfies FromCopyWorker,
-      [bytes.buffer as ArrayBuffer],
+      [bytes.buffer],
     )
   }
 
-  async #waitForSlot(): Promise<void> {
+  async #takeMemory(): Promise<ArrayBuffer> {
     const started = performance.now()
-    while (this.#packsInFlight >= maxPacksInFlight) {
-      await new Promise<void>((resolve) => (this.#slotFree = resolve))
+    for (;;) {
+      const memory = this.#freeMemory.pop()
+      if (memory !== undefined) {
+        this.#figures.waitMs += performance.now() - started
+        return memory
+      }
+      await new Promise<void>((resolve) => (this.#memoryFreed = resolve))
     }
-    this.#figures.waitMs += performance.now() - started
   }
 
   async #finish(): Promise<void> {
-    await this.#flush()
+    this.#flush()
     this.#post({ kind: 'finished', figures: this.#figures })
     this.#port.close()
   }

@@ -27,7 +27,10 @@ function part(
 }
 
 const assemble = (kind: 'page' | 'whole', ...parts: AssembledPart[]) =>
-  assembleFile({ ...common, kind, parts }, (pack) => pack + 100)
+  assembleFile({ ...common, sizeBytes: listedBytes(parts), kind, parts }, (pack) => pack + 100)
+
+const listedBytes = (parts: readonly AssembledPart[]): number =>
+  Math.max(0, ...parts.map((each) => each.offset + each.wantedBytes))
 
 test('parts in any order make one map', () => {
   assert.deepEqual(assemble('page', part(64, 10, 10, 7), part(0, 64, 64, 3, 5)), {
@@ -88,7 +91,7 @@ test('pages that were not copied are the parent’s, under the number that its p
   const parts = [
     { offset: 0, wantedBytes: 72 * page, lengthBytes: 72 * page, records: [changed], hashes: new Uint8Array() },
   ]
-  const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => {
+  const found = assembleFile({ ...common, sizeBytes: listedBytes(parts), kind: 'page', parentMap, parts }, (pack) => {
     asked.push(pack)
     return pack + 100
   })
@@ -106,8 +109,29 @@ test('pages that were not copied are the parent’s, under the number that its p
 test('a file that became shorter while it was read has none of the parent’s pages beyond its end', () => {
   const parentMap = [{ startPage: 0, count: 64, pack: 1, record: 0, slot: 0 }]
   const parts = [{ offset: 0, wantedBytes: 64 * page, lengthBytes: 40 * page, records: [], hashes: new Uint8Array() }]
-  const found = assembleFile({ ...common, kind: 'page', parentMap, parts }, (pack) => pack)
+  const found = assembleFile(
+    { ...common, sizeBytes: listedBytes(parts), kind: 'page', parentMap, parts },
+    (pack) => pack,
+  )
   assert.ok(found?.kind === 'pages')
   assert.equal(found.sizeBytes, 40 * page)
   assert.deepEqual(found.map, [{ startPage: 0, count: 40, pack: 1, record: 0, slot: 0 }])
+})
+
+test('pages that were taken over lie between those that were copied, and nothing is said of hashes', () => {
+  const takenMap = [{ startPage: 10, count: 22, pack: 5, record: 0, slot: 10 }]
+  const parts = [part(0, 10, 10, 0), part(32, 8, 8, 0, 1)]
+  const file = { ...common, sizeBytes: 40 * page, kind: 'page', takenMap, parts } as const
+  const found = assembleFile(file, (pack) => pack)
+  assert.ok(found?.kind === 'pages')
+  assert.deepEqual(found.map, [
+    { startPage: 0, count: 10, pack: 0, record: 0, slot: 0 },
+    { startPage: 10, count: 22, pack: 5, record: 0, slot: 10 },
+    { startPage: 32, count: 8, pack: 0, record: 1, slot: 0 },
+  ])
+  assert.equal(found.hashes, undefined)
+  const shorter = assembleFile({ ...file, parts: [part(0, 10, 4, 0), part(32, 8, undefined, 0)] }, (pack) => pack)
+  assert.ok(shorter?.kind === 'pages')
+  assert.deepEqual(shorter.map, [{ startPage: 0, count: 4, pack: 0, record: 0, slot: 0 }])
+  assert.equal(assembleFile({ ...file, sizeBytes: 0, takenMap: [], parts: [] }, (pack) => pack)?.sizeBytes, 0)
 })

@@ -1,4 +1,4 @@
-import type { FilePart, ManifestFile, PageFile, WholeFile } from '../../repository/core/manifest.ts'
+import type { FilePart, PageFile, WholeFile } from '../../repository/core/manifest.ts'
 import {
   buildPageMap,
   clipPageMap,
@@ -10,15 +10,19 @@ import {
 } from '../../repository/core/page-map.ts'
 import type { EpochMs } from '../../std/clock.ts'
 
-/** A file as it was listed, and the parts of it that were copied, in any order. */
+/** A file as it was listed, and what there is of it in packs. Pack numbers are those of the manifest. */
 export interface FileToAssemble {
   readonly path: string
   readonly kind: 'page' | 'whole'
+  readonly sizeBytes: number
   readonly mode: number
   readonly modifiedMs: number
   readonly identity?: string | undefined
-  /** The parent's map, when only the pages that changed since were copied. */
+  /** Pages of the parent, when only those that changed since were copied. */
   readonly parentMap?: PageMap | undefined
+  /** Pages that a backup which did not come to its end has copied. */
+  readonly takenMap?: PageMap | undefined
+  /** The parts that were copied, in any order; of a `whole` file all of it. */
   readonly parts: readonly AssembledPart[]
 }
 
@@ -55,15 +59,21 @@ export function assembleFile(
   const last = parts[end]
   if (last?.offset === 0 && last.lengthBytes === undefined) return undefined
   const kept = end === -1 ? parts : parts.slice(0, end + 1)
-  const sizeBytes = kept.reduce((sum, part) => sum + (part.lengthBytes ?? 0), 0)
+  const sizeBytes = last === undefined ? file.sizeBytes : last.offset + (last.lengthBytes ?? 0)
   const { path, mode, identity } = file
   const times = { modifiedAt: Math.trunc(file.modifiedMs) as EpochMs, ...(identity === undefined ? {} : { identity }) }
-  const common = { path, sizeBytes, mode, ...times, hashes: joinHashes(kept) }
-  const copied = file.kind === 'page' ? buildPageMap(kept.flatMap(runsOf)) : []
-  const shared = withoutPages(clipPageMap(file.parentMap ?? [], sizeBytes / pageBytes), copied)
-  return file.kind === 'page'
-    ? { kind: 'pages', ...common, map: buildPageMap([...renumberPacks(shared, shareOf), ...copied]) }
-    : { kind: 'whole', ...common, parts: joinRecords(kept.flatMap((part) => part.records)) }
+  // Of what was taken over it is known that it was like that at some moment of this backup, not at which.
+  const hashes = file.takenMap === undefined ? { hashes: joinHashes(kept) } : {}
+  const common = { path, sizeBytes, mode, ...times, ...hashes }
+  if (file.kind === 'whole') {
+    return { kind: 'whole', ...common, parts: joinRecords(kept.flatMap((part) => part.records)) }
+  }
+  const pageCount = sizeBytes / pageBytes
+  const copied = buildPageMap(kept.flatMap(runsOf))
+  const taken = withoutPages(clipPageMap(file.takenMap ?? [], pageCount), copied)
+  const own = taken.length === 0 ? copied : buildPageMap([...taken, ...copied])
+  const shared = withoutPages(clipPageMap(file.parentMap ?? [], pageCount), own)
+  return { kind: 'pages', ...common, map: buildPageMap([...renumberPacks(shared, shareOf), ...own]) }
 }
 
 /** The entry of a file all of which is the parent's. */
@@ -105,9 +115,4 @@ function joinRecords(records: readonly AssembledRecord[]): FilePart[] {
     else parts.push({ pack, record, count: 1 })
   }
   return parts
-}
-
-/** Sum of what files hold. */
-export function totalBytes(files: readonly ManifestFile[]): number {
-  return files.reduce((sum, file) => sum + (file.kind === 'directory' ? 0 : file.sizeBytes), 0)
 }

@@ -8,7 +8,8 @@ import type { Lsn } from '../../wal/core/lsn.ts'
 import { assembleFile, shareFile } from './assemble-files.ts'
 import { selectPages } from './select-pages.ts'
 import { shareFiles } from './share-files.ts'
-import { createSharedPacks } from './shared-packs.ts'
+import { compareInWalk } from './walk-order.ts'
+import { createPackNumbers } from './pack-numbers.ts'
 
 /** The law of incremental backups: after any changes, the last backup alone gives exactly what there is. */
 const pageBytes = 8192
@@ -63,6 +64,10 @@ class Server {
   }
 }
 
+function inWalk({ files }: Server): [string, { pages: Buffer[]; writes: number }][] {
+  return [...files].toSorted(([a], [b]) => compareInWalk(a, b))
+}
+
 interface Taken {
   readonly manifest: Manifest
 }
@@ -78,12 +83,20 @@ function takeBackup(server: Server, parent: Taken | undefined, packs: Packs, num
   packs.set(key, own)
   const databases = { 5: '1' }
   const share =
-    parent === undefined ? undefined : shareFiles({ manifest: parent.manifest, sameIncarnation: true, databases })
-  const shared = createSharedPacks(parent?.manifest.facts.packs ?? [], 1)
-  const files = [...server.files].map(([path, { pages, writes }]): ManifestFile => {
+    parent === undefined
+      ? undefined
+      : shareFiles({
+          manifest: { ...parent.manifest, files: () => parent.manifest.files },
+          sameIncarnation: true,
+          databases,
+        })
+  const numbers = createPackNumbers()
+  numbers.numberOf(key)
+  const parentPack = (pack: number): number => numbers.numberOf(parent?.manifest.facts.packs[pack]?.key ?? '')
+  const files = inWalk(server).map(([path, { pages, writes }]): ManifestFile => {
     const now = { path, kind: 'page', sizeBytes: pages.length * pageBytes, identity: `${path} ${writes}` } as const
     const sharing = share?.(now) ?? { kind: 'none' }
-    if (sharing.kind === 'all') return shareFile(sharing.file, 0o600, shared.numberOf)
+    if (sharing.kind === 'all') return shareFile(sharing.file, 0o600, parentPack)
     const bytes = Buffer.concat(pages)
     const wanted = sharing.kind === 'pages' ? selectPages(bytes, 0, sharing.earlier) : undefined
     const records = []
@@ -97,11 +110,21 @@ function takeBackup(server: Server, parent: Taken | undefined, packs: Packs, num
     const part = { offset: 0, wantedBytes: bytes.length, lengthBytes: bytes.length, records, hashes: new Uint8Array() }
     const parentMap = sharing.kind === 'pages' ? sharing.file.map : undefined
     const identity = settled ? now.identity : undefined
-    const found = { path, kind: 'page', mode: 0o600, modifiedMs: 0, identity, parentMap, parts: [part] } as const
-    return assembleFile(found, shared.numberOf) ?? assert.fail()
+    const sizeBytes = bytes.length
+    const found = {
+      path,
+      sizeBytes,
+      kind: 'page',
+      mode: 0o600,
+      modifiedMs: 0,
+      identity,
+      parentMap,
+      parts: [part],
+    } as const
+    return assembleFile(found, parentPack) ?? assert.fail()
   })
-  const reference: PackReference = { key, sha256: '', sizeBytes: 1 }
-  const facts = { pageChecksums: true, pageBytes, startLsn, damagedPages: [], packs: [reference, ...shared.references] }
+  const references = numbers.keys.map((each): PackReference => ({ key: each, sha256: '', sizeBytes: 1 }))
+  const facts = { pageChecksums: true, pageBytes, startLsn, damagedPages: [], packs: references }
   return { manifest: { facts, origin: { incarnation: 'here', databases }, files } as unknown as Manifest }
 }
 
@@ -130,7 +153,7 @@ test('any sequence of changes and backups: the last backup alone is what the ser
         if (step.kind === 'backup') {
           last = takeBackup(server, last, packs, number, step.settled)
           number += 1
-          const expected = new Map([...server.files].map(([path, { pages }]) => [path, Buffer.concat(pages)]))
+          const expected = new Map(inWalk(server).map(([path, { pages }]) => [path, Buffer.concat(pages)]))
           const restored = restore(last, packs)
           assert.deepEqual([...restored.keys()], [...expected.keys()])
           for (const [path, bytes] of expected) assert.ok(restored.get(path)?.equals(bytes), path)

@@ -6,6 +6,8 @@ export interface EarlierPages {
   readonly pageCount: number
   /** Pages of the file that it has damaged. */
   readonly damaged: readonly number[]
+  /** Pages of the file that need not be copied whatever they are: they were taken over. */
+  readonly taken?: ReadonlySet<number> | undefined
 }
 
 const pageBytes = 8192
@@ -29,6 +31,7 @@ export function selectPages(pages: Uint8Array, firstPage: number, earlier: Earli
     const changed = pageHigh > high || (pageHigh === high && view.getUint32(at + 4, true) >= low)
     const isNew = view.getUint16(at + upperOffset, true) === 0
     const page = firstPage + index
+    if (earlier.taken?.has(page) === true) continue
     if (changed || isNew || page >= earlier.pageCount || earlier.damaged.includes(page)) selected.push(index)
   }
   return selected

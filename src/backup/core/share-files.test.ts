@@ -19,13 +19,13 @@ function whole(path: string): WholeFile {
 }
 
 function parentWith(over: Partial<Parent> = {}, facts: Partial<Manifest['facts']> = {}): Parent {
-  const files = [relation('base/5/1'), relation('base/5/2_init'), relation('global/3'), whole('base/5/1_vm')]
+  const files = [relation('base/5/1'), whole('base/5/1_vm'), relation('base/5/2_init'), relation('global/3')]
   const pack = { key: `main/packs/${backup}/000000`, sha256: '', sizeBytes: 1 }
   const manifest = {
     facts: { pageChecksums: true, pageBytes: page, startLsn: 9n as Lsn, damagedPages: [], packs: [pack], ...facts },
     origin: { incarnation: 'here', databases: { 5: '700' } },
-    files,
-  } as unknown as Manifest
+    files: () => files,
+  } as unknown as Parent['manifest']
   return { manifest, sameIncarnation: true, databases: { 5: '700' }, ...over }
 }
 

@@ -1,13 +1,14 @@
 import type { BackupFacts } from '../../repository/core/backup-facts.ts'
-import type { Manifest, PageFile, WholeFile } from '../../repository/core/manifest.ts'
+import type { ManifestFile, ManifestHead, PageFile, WholeFile } from '../../repository/core/manifest.ts'
 import { backupOfPack } from '../../repository/core/object-names.ts'
 import type { EarlierPages } from './select-pages.ts'
 import { isFragmented } from './fragmentation.ts'
+import { findInOrder } from './parent-files.ts'
 import { parseRelationFile } from './relation-file.ts'
 
 /** What an incremental backup goes on from. */
 export interface Parent {
-  readonly manifest: Manifest
+  readonly manifest: ManifestHead & { readonly files: () => Iterable<ManifestFile> }
   /** Whether identities of files in the manifest mean the same here: files with the same one were not written to. */
   readonly sameIncarnation: boolean
   /** By oid: what {@link Manifest.origin} says of databases, asked after the present backup began. */
@@ -33,21 +34,23 @@ export type Sharing =
 const nothing: Sharing = { kind: 'none' }
 
 /**
- * Decides for each file what it shares with the parent. A page that has not changed since the parent began has an LSN
+ * Decides for each file, in the order of a walk, what it shares with the parent. A page that has not changed since the parent began has an LSN
  * from before; that holds only where every change of a page has an LSN. Without page checksums it does not: setting
  * `PD_ALL_VISIBLE` gives no LSN, and the visibility map, which is always stored whole, would not fit a page without it.
  */
 export function shareFiles(parent: Parent): (file: FileNow) => Sharing {
   const { facts } = parent.manifest
-  const files = new Map(parent.manifest.files.map((file) => [file.path, file]))
+  const fileAt = findInOrder(parent.manifest.files())
   const damaged = damagedByPath(facts)
   const sameDatabase = databaseFilter(parent)
-  const backupOf = (pack: number): string => backupOfPack(facts.packs[pack]?.key ?? '')
+  const takenOver = parent.manifest.origin?.takenOver ?? {}
+  const backupOf = (pack: number): string => {
+    const backup = backupOfPack(facts.packs[pack]?.key ?? '')
+    return takenOver[backup] ?? backup
+  }
   return (now) => {
-    const file = files.get(now.path)
-    if (file === undefined || file.kind === 'directory' || (file.kind === 'pages') !== (now.kind === 'page')) {
-      return nothing
-    }
+    const file = fileAt(now.path)
+    if (file === undefined || (file.kind === 'pages') !== (now.kind === 'page')) return nothing
     const damagedPages = damaged.get(now.path) ?? []
     if (file.kind === 'pages' && isFragmented(file.map, backupOf)) return nothing
     const untouched = parent.sameIncarnation && file.identity === now.identity && file.sizeBytes === now.sizeBytes

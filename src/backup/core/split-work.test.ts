@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { splitWork } from './split-work.ts'
+import { Batching, cutRange, type FilePart, type SplitLimits } from './split-work.ts'
+
+function splitWork(sizes: readonly number[], limits: SplitLimits): (readonly FilePart[])[] {
+  const batching = new Batching<FilePart>(limits)
+  const parts = sizes.flatMap((size, file) => cutRange(file, 0, size, limits))
+  const full = parts.flatMap((part) => {
+    const batch = batching.add(part)
+    return batch === undefined ? [] : [batch]
+  })
+  const rest = batching.take()
+  return rest.length === 0 ? full : [...full, rest]
+}
 
 test('every byte of every file is in exactly one part, and limits hold', () => {
   const sizes = fc.array(fc.nat(1000), { maxLength: 60 })
@@ -37,5 +48,13 @@ test('a file of exactly the batch size is one part', () => {
       { file: 0, offset: 0, lengthBytes: 8 },
       { file: 1, offset: 0, lengthBytes: 0 },
     ],
+  ])
+})
+
+test('a range is cut where a file from its beginning would be', () => {
+  assert.deepEqual(cutRange(3, 5, 20, { batchBytes: 8, batchFiles: 9 }), [
+    { file: 3, offset: 5, lengthBytes: 3 },
+    { file: 3, offset: 8, lengthBytes: 8 },
+    { file: 3, offset: 16, lengthBytes: 4 },
   ])
 })

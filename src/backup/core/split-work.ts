@@ -1,4 +1,4 @@
-/** A range of one file that one worker reads in one go. `file` is an index into the list that was split. */
+/** A range of one file that one worker reads in one go. `file` says which, for whoever asked. */
 export interface FilePart {
   readonly file: number
   readonly offset: number
@@ -15,31 +15,45 @@ export interface SplitLimits {
 export const defaultSplitLimits: SplitLimits = { batchBytes: 32 * 1024 * 1024, batchFiles: 512 }
 
 /**
- * Cuts files of these sizes into batches of work, in order, each byte once. Empty files are parts, too. Cuts are at
- * multiples of `batchBytes`, hence between records.
+ * Cuts a range of a file into parts, at multiples of `batchBytes`, hence between records. An empty range is a part, too:
+ * that of an empty file.
  */
-export function splitWork(sizes: readonly number[], limits: SplitLimits = defaultSplitLimits): FilePart[][] {
-  const batches: FilePart[][] = []
-  let batch: FilePart[] = []
-  let room = limits.batchBytes
-  for (const [file, size] of sizes.entries()) {
-    for (const part of cutFile(file, size, limits.batchBytes)) {
-      if (batch.length > 0 && (part.lengthBytes > room || batch.length === limits.batchFiles)) {
-        batches.push(batch)
-        batch = []
-        room = limits.batchBytes
-      }
-      batch.push(part)
-      room -= part.lengthBytes
-    }
-  }
-  return batch.length === 0 ? batches : [...batches, batch]
+export function cutRange(file: number, from: number, to: number, { batchBytes }: SplitLimits): FilePart[] {
+  const parts: FilePart[] = []
+  let offset = from
+  do {
+    const end = Math.min(to, (Math.floor(offset / batchBytes) + 1) * batchBytes)
+    parts.push({ file, offset, lengthBytes: end - offset })
+    offset = end
+  } while (offset < to)
+  return parts
 }
 
-function cutFile(file: number, size: number, partBytes: number): FilePart[] {
-  const count = Math.max(1, Math.ceil(size / partBytes))
-  return Array.from({ length: count }, (_, index) => {
-    const offset = index * partBytes
-    return { file, offset, lengthBytes: Math.min(partBytes, size - offset) }
-  })
+/** Gathers parts, in order, into batches of work. */
+export class Batching<Part extends FilePart> {
+  readonly #limits: SplitLimits
+  #batch: Part[] = []
+  #roomBytes: number
+
+  constructor(limits: SplitLimits = defaultSplitLimits) {
+    this.#limits = limits
+    this.#roomBytes = limits.batchBytes
+  }
+
+  /** Gives the batch that is full now, since this part had no room in it. */
+  add(part: Part): readonly Part[] | undefined {
+    const isFull = part.lengthBytes > this.#roomBytes || this.#batch.length === this.#limits.batchFiles
+    const full = this.#batch.length > 0 && isFull ? this.take() : undefined
+    this.#batch.push(part)
+    this.#roomBytes -= part.lengthBytes
+    return full
+  }
+
+  /** What was gathered since the last batch. */
+  take(): readonly Part[] {
+    const batch = this.#batch
+    this.#batch = []
+    this.#roomBytes = this.#limits.batchBytes
+    return batch
+  }
 }

@@ -10,7 +10,7 @@ import type { Duration } from '../../std/duration.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { backupNeed } from './backup-need.ts'
 
@@ -42,7 +42,7 @@ export async function runBackup(
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
   setPriority(backupNiceness)
   const target = await localSuperuser(config)
-  await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
     ifNone: options.ifNone,
     fullAfterMs: options.fullAfter?.ms,
@@ -89,7 +89,7 @@ const fullReasons = {
 } as const satisfies Record<FullReason, string>
 
 function describeResult(repository: string, result: BackupResult): string {
-  const { commit, stages, damagedPages, skippedFiles, changedBytes, fullReason } = result
+  const { commit, stages, damagedPages, skippedFiles, changedBytes, takenOverBytes, fullReason } = result
   const { facts } = commit
   const stored = storedBytes(commit)
   const elapsedMs = stages.startMs + stages.copyMs + stages.stopMs + stages.walMs + stages.commitMs
@@ -99,6 +99,7 @@ function describeResult(repository: string, result: BackupResult): string {
       ? `  incremental: ${describeBytes(changedBytes)} changed since ${facts.parent}`
       : `  full${fullReasons[fullReason]}`,
     `  ${describeBytes(facts.dataBytes)} in ${facts.fileCount} files, ${describeBytes(stored)} stored, ${describeElapsed(elapsedMs)}`,
+    ...(takenOverBytes === 0 ? [] : [`  ${describeBytes(takenOverBytes)} taken over from an interrupted backup`]),
     ...damagedPages.map(({ path, page }) => `  damaged on the server and in this backup: ${path}, page ${page}`),
     ...skippedFiles.map((path) => `  not in the backup, since it is no ordinary file: ${path}`),
   ].join('\n')
@@ -121,6 +122,7 @@ export function backupRow(commit: BackupResult['commit']): { readonly [key: stri
     stoppedAt: new Date(facts.stoppedAt).toISOString(),
     committedAt: new Date(commit.committedAt).toISOString(),
     node: facts.node,
+    role: facts.role,
     postgresVersion: facts.postgresVersion,
     systemIdentifier: facts.systemIdentifier,
     timeline: facts.timeline,

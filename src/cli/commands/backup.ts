@@ -9,9 +9,9 @@ function parseWorkers(text: string): number {
 
 export const backupCommand = defineCommand({
   name: 'backup',
-  summary: 'take a backup of the primary on this machine',
+  summary: 'take a backup of the server on this machine',
   description:
-    'Takes an encrypted backup of the running primary of this node into a repository: what changed since the newest backup that its data goes on from, or everything where there is none. Either is complete: it restores without the others and does not mind when they are deleted. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts. The repository is made when its directory is empty.',
+    'Takes an encrypted backup of the running server of this node, primary or standby, into a repository: what changed since the newest backup that its data goes on from, or everything where there is none. Either is complete: it restores without the others and does not mind when they are deleted. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts, and the next one uses what it has stored. A standby asks its primary for a checkpoint and a WAL switch; when it is promoted meanwhile the backup ends. The repository is made when its directory is empty.',
   options: {
     repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: asText },
     label: { flag: '--label <text>', about: 'what you want to call the backup', parse: asText },
@@ -38,7 +38,7 @@ export const backupCommand = defineCommand({
     ok: 'the backup is complete and listed',
     degraded: 'the backup is listed, but the server has damaged pages, which are named',
     failed: 'nothing was listed; the server is unharmed',
-    refused: 'this node is not the primary, or the repository belongs to another system',
+    refused: 'the server cannot be backed up as it is, or the repository belongs to another system',
     busy: 'another backup of this server is running',
     unreachable: 'the server or the repository does not answer',
     integrity: 'the data directory or the repository is damaged',

@@ -13,6 +13,7 @@ export interface Fields {
   text(name: string, pattern?: RegExp): string
   optionalText(name: string): string | null
   integer(name: string, minimum?: number): number
+  optionalInteger(name: string, minimum?: number): number | null
   flag(name: string): boolean
   choice<const Choice extends string>(name: string, choices: readonly Choice[]): Choice
   lsn(name: string): Lsn
@@ -23,6 +24,8 @@ export interface Fields {
   objects(name: string): Fields[]
   texts(name: string): Record<string, string>
   textList(name: string): string[]
+  /** Empty where there is none. */
+  optionalTextList(name: string): string[]
   numberRows(name: string, width: number): number[][]
 }
 
@@ -36,12 +39,18 @@ export function fieldsOf(value: unknown, where: string): Fields {
     if (pattern !== undefined && !pattern.test(found)) fail(at(name), `like ${pattern.source}`, found)
     return found
   }
+  const textList = (name: string): string[] =>
+    list(source.get(name), at(name)).map((item, index) =>
+      typeof item === 'string' ? item : fail(`${at(name)}[${index}]`, 'a text', item),
+    )
   return {
     where,
     raw: value,
     text,
     optionalText: (name) => ((source.get(name) ?? null) === null ? null : text(name)),
     integer: (name, minimum = 0) => integerOf(source.get(name), at(name), minimum),
+    optionalInteger: (name, minimum = 0) =>
+      (source.get(name) ?? null) === null ? null : integerOf(source.get(name), at(name), minimum),
     flag: (name) => {
       const found = source.get(name)
       return typeof found === 'boolean' ? found : fail(at(name), 'true or false', found)
@@ -62,10 +71,8 @@ export function fieldsOf(value: unknown, where: string): Fields {
       const inner = fieldsOf(source.get(name), at(name))
       return Object.fromEntries(Object.keys(source.get(name) as object).map((key) => [key, inner.text(key)]))
     },
-    textList: (name) =>
-      list(source.get(name), at(name)).map((item, index) =>
-        typeof item === 'string' ? item : fail(`${at(name)}[${index}]`, 'a text', item),
-      ),
+    textList,
+    optionalTextList: (name) => ((source.get(name) ?? null) === null ? [] : textList(name)),
     numberRows: (name, width) =>
       list(source.get(name), at(name)).map((row, index) => {
         const cells = list(row, `${at(name)}[${index}]`)

@@ -29,6 +29,8 @@ export interface BackupOrigin {
   readonly incarnation: string | undefined
   /** By oid of a database, a text that is another one when the database was dropped and made anew. */
   readonly databases: Readonly<Record<string, string>>
+  /** By backup that did not come to its end: the one that took over packs of it. */
+  readonly takenOver?: Readonly<Record<string, string>> | undefined
 }
 
 export interface Tablespace {
@@ -129,7 +131,9 @@ function headFromJson(value: unknown): ManifestHead {
 }
 
 function originOf(fields: Fields): BackupOrigin {
-  return { incarnation: fields.optionalText('incarnation') ?? undefined, databases: fields.texts('databases') }
+  const takenOver = fields.optionalObject('takenOver') === undefined ? {} : { takenOver: fields.texts('takenOver') }
+  const incarnation = fields.optionalText('incarnation') ?? undefined
+  return { incarnation, databases: fields.texts('databases'), ...takenOver }
 }
 
 function fileToJson(file: ManifestFile): Record<string, unknown> {

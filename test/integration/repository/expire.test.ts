@@ -138,6 +138,41 @@ test('L5: what a backup that died has left goes after three days, and it can nev
   assert.deepEqual(under(objects, `backups/${dead.session.backup}`).length, 1, 'only the tombstone')
 })
 
+test('what a backup that died has stored is taken over, and what is not used of it goes', async () => {
+  const { model, objects } = await dailyBackups(1)
+  const [first = ''] = await ids(model)
+  for (const node of ['a', 'a', 'b']) await model.begin(undefined, 0, { node })
+  const [one, two, other] = model.open.splice(0).map(({ session }) => session.backup)
+  // The second of the node has seen that the first is dead, which can never be listed any more.
+  assert.equal(under(objects, `backups/${one}`).length, 1)
+  const plan = await model.expire(nothing)
+  assert.deepEqual([plan.interruptedSessions, new Set(plan.liveSessions)], [[one], new Set([two, other])])
+  await model.begin(undefined, 0, { node: 'a' })
+  assert.deepEqual(
+    new Set(model.open[0]?.files.map(({ path }) => path.slice('data-'.length))),
+    new Set([one, two, other, model.open[0]?.session.backup]),
+  )
+  await finishLast(model)
+  await model.assertSound()
+  // Of another node nobody but time says that it is dead.
+  assert.deepEqual(under(objects, 'sessions'), [`${cluster}/sessions/${other}.json`])
+  await model.expire(nothing)
+  const left = new Set(under(objects, 'packs').map((key) => key.split('/')[2]))
+  assert.deepEqual(left, new Set([one, two, other, ...(await ids(model))]))
+  assert.ok(!(await ids(model)).includes(first))
+  await model.assertSound()
+})
+
+test('a session in the future does not stay for ever', async () => {
+  const { model, objects } = await dailyBackups(1)
+  model.pass(400)
+  await model.begin(undefined, 0)
+  model.open.pop()
+  model.pass(-400)
+  await model.expire(nothing)
+  assert.deepEqual(under(objects, 'sessions'), [])
+})
+
 test('L5, L6: an expiry that fails at any operation breaks nothing, and the next one completes it', async () => {
   const attempts = await forEveryFailure(async (n, moment) => {
     const { model, objects } = await dailyBackups(4)
@@ -248,9 +283,14 @@ const policies: fc.Arbitrary<RetentionPolicy> = fc.record({
 })
 
 type Step =
-  | { readonly kind: 'archive' | 'promote' | 'pass' | 'finish' | 'crash' | 'hold' | 'release'; readonly n: number }
-  | { readonly kind: 'begin'; readonly parent: number | undefined; readonly lag: number }
+  | {
+      readonly kind: 'archive' | 'promote' | 'pass' | 'finish' | 'crash' | 'interrupt' | 'abandon' | 'hold' | 'release'
+      readonly n: number
+    }
+  | { readonly kind: 'begin'; readonly parent: number | undefined; readonly lag: number; readonly node: string }
   | { readonly kind: 'expire'; readonly policy: RetentionPolicy; readonly failAt: number; readonly after: boolean }
+
+const nodes = fc.constantFrom('a', 'b')
 
 const nth = <const Kind extends string>(...kinds: readonly Kind[]): fc.Arbitrary<{ kind: Kind; n: number }> =>
   fc.record({ kind: fc.constantFrom(...kinds), n: fc.nat(3) })
@@ -263,6 +303,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('begin' as const),
       parent: fc.option(fc.nat(2), { nil: undefined, freq: 3 }),
       lag: fc.nat(4),
+      node: nodes,
     }),
   },
   { weight: 4, arbitrary: nth('finish') },
@@ -276,7 +317,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: nth('archive', 'pass') },
-  { weight: 1, arbitrary: nth('promote', 'crash', 'hold', 'release') },
+  { weight: 2, arbitrary: nth('promote', 'crash', 'interrupt', 'abandon', 'hold', 'release') },
 )
 
 async function takeStep(model: ModelCluster, step: Step): Promise<void> {
@@ -289,13 +330,17 @@ async function takeStep(model: ModelCluster, step: Step): Promise<void> {
     case 'pass':
       return model.pass(step.n)
     case 'begin':
-      return await unlessOvertaken(() => model.begin(step.parent, step.lag))
+      return await unlessOvertaken(() => model.begin(step.parent, step.lag, step))
     case 'finish': {
       const open = model.open[step.n % (model.open.length || 1)]
       return open === undefined ? undefined : await unlessOvertaken(() => model.finish(open))
     }
     case 'crash':
       return void model.open.splice(step.n, 1)
+    case 'interrupt':
+      return await model.open.splice(step.n, 1)[0]?.session.interrupt()
+    case 'abandon':
+      return await model.open.splice(step.n, 1)[0]?.session.abandon()
     case 'hold':
     case 'release': {
       const listed = await ids(model)
@@ -338,9 +383,13 @@ test('L5, L6: no sequence of backups, promotions, holds, expiries and crashes br
 
 test('L5, L6: backups, a hold and two expiries, however their operations interleave, break nothing', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.scheduler(), policies, policies, fc.nat(3), async (scheduler, one, other, lag) => {
+    fc.asyncProperty(fc.scheduler(), policies, policies, fc.nat(3), nodes, async (scheduler, one, other, lag, node) => {
       const { model } = await dailyBackups(4)
-      await model.begin(0, 0)
+      // One that died long ago, and one that may be alive or of the same node as the next.
+      await model.begin(undefined, 0)
+      model.open.pop()
+      model.pass(4)
+      await model.begin(0, 0, { node: 'a' })
       const [, second = ''] = await ids(model)
       const turns: ObjectStore = turnByTurn(model.repository.store, scheduler)
       const repository = withStore(model.repository, turns)
@@ -350,7 +399,9 @@ test('L5, L6: backups, a hold and two expiries, however their operations interle
       const work = Promise.all([
         model.expire(one, repository),
         model.expire(other, repository),
-        unlessOvertaken(() => model.begin(1, lag, repository)).then(() => unlessOvertaken(() => finishLast(model))),
+        unlessOvertaken(() => model.begin(1, lag, { repository, node })).then(() =>
+          unlessOvertaken(() => finishLast(model)),
+        ),
         unlessOvertaken(async () => {
           await holdBackup(repository, { cluster, backup: second, reason: '' }, { clock: model.clock })
           held = true

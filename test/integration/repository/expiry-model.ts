@@ -3,12 +3,14 @@ import { beginBackup, type BackupSession } from '../../../src/repository/backup-
 import { listBackups } from '../../../src/repository/catalogue.ts'
 import { claimCluster } from '../../../src/repository/cluster-identity.ts'
 import type { PackReference } from '../../../src/repository/core/backup-facts.ts'
-import { segmentNameAt } from '../../../src/repository/core/object-names.ts'
+import { backupOfPack, segmentNameAt } from '../../../src/repository/core/object-names.ts'
 import type { RetentionPolicy } from '../../../src/repository/core/retention.ts'
 import { walCoverage } from '../../../src/repository/core/wal-coverage.ts'
 import { expireBackups } from '../../../src/repository/expire-backups.ts'
 import { createPackBuilder } from '../../../src/repository/pack-builder.ts'
+import { openPack } from '../../../src/repository/pack-reader.ts'
 import type { Repository } from '../../../src/repository/repository.ts'
+import { readIfStored } from '../../../src/repository/stored-objects.ts'
 import { verifyBackup } from '../../../src/repository/verify.ts'
 import { putHistory, putTail, putWalSegment, walInventory } from '../../../src/repository/wal-objects.ts'
 import type { RestoreRequest } from '../../../src/restore/core/plan.ts'
@@ -109,12 +111,19 @@ export class ModelCluster {
     await this.archive(1)
   }
 
-  /** `lag`: how many segments a standby's last restart point lies behind. `parent`: counts in what is listed. */
-  async begin(parent: number | undefined, lag: number, repository: Repository = this.repository): Promise<void> {
+  /**
+   * `lag`: how many segments a standby's last restart point lies behind. `parent`: counts in what is listed. Another
+   * backup that is open is one that died, when it is of the same `node`; this one then names what it has stored.
+   */
+  async begin(
+    parent: number | undefined,
+    lag: number,
+    { repository = this.repository, node }: { readonly repository?: Repository; readonly node?: string } = {},
+  ): Promise<void> {
     const { backups } = await listBackups(repository, cluster)
     const chosen = parent === undefined ? undefined : backups[parent % (backups.length || 1)]?.facts.backup
     const kind = chosen === undefined ? 'full' : 'incremental'
-    const session = await beginBackup(repository, { cluster, kind, parent: chosen }, { clock: this.clock })
+    const session = await beginBackup(repository, { cluster, kind, parent: chosen, node }, { clock: this.clock })
     const builder = createPackBuilder(repository.keyring, session.packObject(0))
     const path = `data-${session.backup}`
     builder.add({ type: 'file', meta: { path, offset: 0 }, plain: Buffer.from(session.backup) })
@@ -125,6 +134,13 @@ export class ModelCluster {
     const startLsn = (behind > floor ? behind : floor) as Lsn
     // Half of the parent's pages have not changed.
     const files = [...shared.slice(-2), { path, pack }]
+    for (const key of session.adoptablePacks.slice(0, 3)) {
+      const taken = `data-${backupOfPack(key)}`
+      const bytes = await readIfStored(repository.store, key)
+      if (bytes === undefined || files.some((file) => file.path === taken)) continue
+      const { sha256 } = openPack(repository.keyring, key, bytes)
+      files.push({ path: taken, pack: { key, sha256, sizeBytes: bytes.length } })
+    }
     this.open.push({ session, timeline: this.#history.timeline, startLsn, files })
   }
 
@@ -132,7 +148,7 @@ export class ModelCluster {
   async finish(backup: OpenBackup): Promise<void> {
     this.open.splice(this.open.indexOf(backup), 1)
     const { session, timeline, startLsn, files } = backup
-    if (timeline !== this.#history.timeline) return await session.abandon()
+    if (timeline !== this.#history.timeline) return await session.interrupt()
     const stopLsn = this.#lsn
     const { ranges } = walCoverage(await walInventory(this.repository, cluster), {
       timeline,
@@ -176,31 +192,32 @@ export class ModelCluster {
   }
 
   /** L5 and L6: what is listed is whole and can be restored by itself. */
-  async assertSound(): Promise<void> {
-    const { backups, damaged } = await listBackups(this.repository, cluster)
+  async assertSound(repository: Repository = this.repository): Promise<void> {
+    const { backups, damaged } = await listBackups(repository, cluster)
     assert.deepEqual(damaged, [])
     for (const commit of backups) {
-      assert.deepEqual((await verifyBackup(this.repository, commit)).bad, [])
+      assert.deepEqual((await verifyBackup(repository, commit)).bad, [])
       const backupId = commit.facts.backup
-      assert.ok(await this.#plans({ target: { kind: 'immediate' }, timeline: 'current', backupId }), backupId)
+      const request = { target: { kind: 'immediate' }, timeline: 'current', backupId } as const
+      assert.ok(await this.#plans(request, repository), backupId)
     }
   }
 
   /** Which of the moments of the last days can be restored, on the way to the newest timeline; the end of all is one. */
-  async reachable(days: number): Promise<readonly string[]> {
+  async reachable(days: number, repository: Repository = this.repository): Promise<readonly string[]> {
     const found: string[] = []
     for (const { time, lsn } of this.#marks) {
       if (days === 0 || time < this.now - days * dayMs) continue
       const target = { kind: 'lsn', lsn, inclusive: false } as const
-      if (await this.#plans({ target, timeline: 'latest' })) found.push(`${time} ${lsn}`)
+      if (await this.#plans({ target, timeline: 'latest' }, repository)) found.push(`${time} ${lsn}`)
     }
-    const latest = await this.#plans({ target: { kind: 'latest' }, timeline: 'latest' })
+    const latest = await this.#plans({ target: { kind: 'latest' }, timeline: 'latest' }, repository)
     return latest === undefined ? found : [...found, `latest: ${latest}`]
   }
 
-  async #plans(request: RestoreRequest): Promise<Lsn | undefined> {
+  async #plans(request: RestoreRequest, repository: Repository): Promise<Lsn | undefined> {
     try {
-      return (await planFromRepository(this.repository, cluster, request)).plan.walEndLsn
+      return (await planFromRepository(repository, cluster, request)).plan.walEndLsn
     } catch (error) {
       if (error instanceof Fault && error.code.startsWith('restore-')) return undefined
       throw error

@@ -4,6 +4,7 @@ import { jobProblems } from '../../../schedule/core/report-jobs.ts'
 import type { JobReport } from '../../../schedule/core/report-jobs.ts'
 import type { EpochMs, MonotonicMs } from '../../../std/clock.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
+import { copierProblems, copyLag } from './copy-lag.ts'
 
 /** What the coordinator says. */
 export interface ClusterEntries {
@@ -29,6 +30,8 @@ export type AgentAnswer =
       readonly syncStates: Readonly<Record<string, string>>
       /** The archivers it runs, by repository; null when it did not say. */
       readonly archivers: Readonly<Record<string, ArchiverAnswer>> | null
+      /** The copiers it runs, by the copy they keep; null when it did not say. */
+      readonly copiers: Readonly<Record<string, CopierAnswer>> | null
     }
   | { readonly answered: false; readonly because: string }
 
@@ -40,11 +43,45 @@ export interface ArchiverAnswer {
   readonly error: { readonly message: string } | null
 }
 
+/** What a copier last said of itself. */
+export interface CopierAnswer {
+  readonly state: string
+  readonly currentAt: string | null
+  readonly walCurrentAt: string | null
+  readonly backupsMissing: number | null
+  readonly missingBytes: { readonly wal: number; readonly backups: number; readonly other: number } | null
+  readonly problemCount: number
+  readonly problems: readonly { readonly subject: string; readonly message: string }[]
+  readonly error: { readonly message: string } | null
+}
+
+/** What verifications of a repository have proven, and what they last came to. */
+export interface ProofReport {
+  /** The highest level that was ever proven, the last time it was. */
+  readonly lastProven: {
+    readonly level: number
+    readonly at: EpochMs
+    readonly backup: string
+    readonly provenTime: EpochMs | null
+  } | null
+  readonly provenAt: Readonly<Record<number, EpochMs | null>>
+  readonly lastVerification: {
+    readonly at: EpochMs
+    readonly backup: string
+    readonly outcome: 'passed' | 'doubtful' | 'incomplete' | 'failed'
+    readonly requested: number
+    readonly proven: number | null
+  } | null
+  readonly lastKeyTest: { readonly at: EpochMs; readonly passed: boolean } | null
+}
+
 /** A repository as far as it could be read. */
 export type RepositoryReport =
-  | { readonly name: string; readonly readable: false; readonly because: string }
+  | { readonly name: string; readonly copyOf: string | null; readonly readable: false; readonly because: string }
   | {
       readonly name: string
+      /** The first repository, where this is a copy of it. */
+      readonly copyOf: string | null
       readonly readable: true
       readonly backups: number
       readonly damaged: readonly string[]
@@ -54,6 +91,7 @@ export type RepositoryReport =
         readonly stoppedAt: EpochMs
         readonly dataBytes: number
       } | null
+      readonly proofs: ProofReport
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
     }
@@ -96,6 +134,19 @@ export type ArchivedRepository = RepositoryReport & {
   readonly tailBytes: number | null
   /** Null when the leader's agent did not say. */
   readonly archiver: ArchiverAnswer | 'none' | null
+  /** Null for the first repository, which nobody copies to, and when the leader's agent did not say. */
+  readonly copier: CopierAnswer | 'none' | null
+  /** How far behind the first repository a copy is; null when that is not known. */
+  readonly lag: CopyLag | null
+}
+
+export interface CopyLag {
+  /** Since when WAL was last all there; 0 when it is. Losing everything but the copy costs as much. */
+  readonly walMs: number | null
+  /** The same of everything, backups and dumps included. */
+  readonly allMs: number | null
+  readonly bytes: number | null
+  readonly backups: number | null
 }
 
 export interface NodeReport {
@@ -120,11 +171,15 @@ export function reportStatus(facts: StatusFacts): StatusReport {
   const nodes = nodeReports(facts, leaderLsn)
   const acceptsWrites = leader === null ? false : writable(facts.answers.get(leader))
   const next = nextLeader(entries)
-  const archivers = archiversOf(leader === null ? undefined : facts.answers.get(leader))
+  const spoken = leader === null ? undefined : facts.answers.get(leader)
+  const { archivers, copiers } = spoken?.answered === true ? spoken : { archivers: null, copiers: null }
   const repositories = facts.repositories.map((repository): ArchivedRepository => {
     const archivedTo = repository.readable ? repository.archivedTo : null
-    const archiver = archivers === null ? null : (archivers[repository.name] ?? 'none')
-    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver }
+    const { name, copyOf } = repository
+    const archiver = archivers === null || copyOf !== null ? null : (archivers[name] ?? 'none')
+    const copier = copiers === null || copyOf === null ? null : (copiers[name] ?? 'none')
+    const lag = copier === null || copier === 'none' ? null : copyLag(copier, facts.now)
+    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver, copier, lag }
   })
   const blocking = blockingProblems(entries, leader, acceptsWrites)
   const problems = [
@@ -207,12 +262,24 @@ function lesserProblems(
 }
 
 function repositoryProblems(repository: ArchivedRepository): readonly string[] {
-  const { name, archiver } = repository
-  const archiving = archiverProblems(name, archiver)
+  const { name, archiver, copyOf } = repository
+  const archiving = copyOf === null ? archiverProblems(name, archiver) : copierProblems(repository)
   if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`, ...archiving]
   const damaged = repository.damaged.map((id) => `repository ${name}: backup ${id} is damaged`)
   const none = repository.last === null ? [`repository ${name} holds no backup yet`] : []
-  return [...damaged, ...archiving, ...none]
+  return [...proofProblems(name, repository.proofs), ...damaged, ...archiving, ...none]
+}
+
+function proofProblems(name: string, { lastVerification, lastKeyTest }: ProofReport): readonly string[] {
+  const problems: string[] = []
+  if (lastVerification?.outcome === 'failed') {
+    const { backup, requested } = lastVerification
+    problems.push(`repository ${name}: the last verification found backup ${backup} broken (level ${requested})`)
+  }
+  if (lastKeyTest?.passed === false) {
+    problems.push(`repository ${name}: a configured key did not pass the last test (\`holdfast keys test\`)`)
+  }
+  return problems
 }
 
 function archiverProblems(name: string, archiver: ArchivedRepository['archiver']): readonly string[] {
@@ -225,10 +292,6 @@ function archiverProblems(name: string, archiver: ArchivedRepository['archiver']
   )
   if (error !== null) return [...holes, `repository ${name}: the archiver is ${state}: ${error.message}`]
   return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
-}
-
-function archiversOf(answer: AgentAnswer | undefined): Readonly<Record<string, ArchiverAnswer>> | null {
-  return answer?.answered === true ? answer.archivers : null
 }
 
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {
