@@ -1,5 +1,6 @@
 import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { runProgram } from '../../src/std/run-program.ts'
 import { measure, type Command } from '../measure/measure.ts'
 import type { Contender } from './contender.ts'
 import type { Sample, Task } from './core/sample.ts'
@@ -26,9 +27,12 @@ export async function measureRound(run: TaskRun): Promise<void> {
   await inTurn(run, (contender) => measureBackup(run, contender, 'full', contender.full))
   // Before the restores: a dump is restored into a database of its own on the same server, which changes catalogs.
   if (run.tasks.has('unchanged')) await inTurn(run, (contender) => measureIncremental(run, contender, 'unchanged'))
-  if (run.tasks.has('restore')) await inTurn(run, (contender) => measureRestore(run, contender))
-  if (!run.tasks.has('one-percent')) return
+  const restores = run.tasks.has('restore') || run.tasks.has('delta-intact')
+  if (restores) await inTurn(run, (contender) => measureRestores(run, contender))
+  if (!run.tasks.has('one-percent') && !run.tasks.has('delta-diverged')) return
   await run.source.changeRows()
+  if (run.tasks.has('delta-diverged')) await inTurn(run, (contender) => measureDiverged(run, contender))
+  if (!run.tasks.has('one-percent')) return
   await inTurn(run, (contender) => measureIncremental(run, contender, 'one-percent'))
 }
 
@@ -73,19 +77,48 @@ async function measureBackup(run: TaskRun, contender: Contender, task: Task, com
   })
 }
 
-async function measureRestore(run: TaskRun, contender: Contender): Promise<void> {
+/** Into an empty directory, and then once more onto what is there now. */
+async function measureRestores(run: TaskRun, contender: Contender): Promise<void> {
+  await withTarget(run, async (target) => {
+    await mkdir(target, { mode: 0o700 })
+    await measureRestore(run, contender, 'restore', contender.restore(target))
+    if (run.tasks.has('delta-intact') && contender.delta !== undefined) {
+      await measureRestore(run, contender, 'delta-intact', contender.delta(target))
+    }
+  })
+}
+
+/** Onto the files of the server, in which one row in a hundred has changed since the backup. */
+async function measureDiverged(run: TaskRun, contender: Contender): Promise<void> {
+  const { delta } = contender
+  if (delta === undefined) return
   const { source, signal } = run
-  const target = join(run.directory, 'restored')
-  await mkdir(target, { mode: 0o700 })
-  try {
+  await withTarget(run, async (target) => {
     await source.settle()
-    const { stdout, ...measured } = await measure(contender.restore(target), { signal })
-    const { name, setting } = contender
-    const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
-    run.onSample({ task: 'restore', setting, contender: name, round: run.round, ...measured, wallSeconds })
+    const options = { environment: source.environment, deadlineMs: 600_000, signal }
+    await runProgram('cp', ['-a', source.server.dataDirectory, target], options)
+    for (const name of ['postmaster.pid', 'postmaster.opts']) await rm(join(target, name), { force: true })
+    await measureRestore(run, contender, 'delta-diverged', delta(target))
+  })
+}
+
+async function withTarget(run: TaskRun, work: (target: string) => Promise<void>): Promise<void> {
+  const target = join(run.directory, 'restored')
+  try {
+    await work(target)
   } finally {
     await rm(target, { recursive: true, force: true })
   }
+}
+
+async function measureRestore(run: TaskRun, contender: Contender, task: Task, command: Command): Promise<void> {
+  const { source, signal } = run
+  await source.settle()
+  const { stdout, ...measured } = await measure(command, { signal })
+  if (!run.tasks.has(task)) return
+  const { name, setting } = contender
+  const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
+  run.onSample({ task, setting, contender: name, round: run.round, ...measured, wallSeconds })
 }
 
 /** What Holdfast says of where its time went. */

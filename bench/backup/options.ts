@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Task } from './core/sample.ts'
 
-const allTasks: readonly Task[] = ['full', 'restore', 'unchanged', 'one-percent']
+const allTasks: readonly Task[] = ['full', 'restore', 'delta-intact', 'delta-diverged', 'unchanged', 'one-percent']
 
 export interface BenchmarkOptions {
   readonly runs: number

@@ -44,6 +44,7 @@ export async function openPgBackRest(options: PgBackRestOptions): Promise<Conten
     full: run('backup', '--type=full'),
     incremental: run('backup', '--type=incr'),
     restore: (target) => run('restore', `--pg1-path=${target}`, '--type=immediate', '--target-action=promote'),
+    delta: (target) => run('restore', '--delta', `--pg1-path=${target}`, '--type=immediate', '--target-action=promote'),
     backupDirectory: join(directory, 'repository', 'backup', stanza),
   }
 }
