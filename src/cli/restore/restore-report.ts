@@ -74,7 +74,7 @@ function describeRoom({ directory, neededBytes, freeBytes }: Room): string {
 }
 
 function describeForecast(forecast: RestoreForecast | undefined, walBytes: number): string {
-  if (forecast === undefined) return 'not known: nothing was measured on this machine yet'
+  if (forecast === undefined) return 'not known: nothing was restored on this machine yet; --plan measures'
   const { filesMs, recoveryMs, basis } = forecast
   const replay =
     recoveryMs === undefined

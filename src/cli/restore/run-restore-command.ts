@@ -151,7 +151,9 @@ async function lookAhead(
   const todo = { dataBytes: planned.commit.facts.dataBytes, walBytes: planned.plan.walBytes }
   const forecast =
     forecastRestore(await readRestoreHistory(historyFile(config)), todo) ??
-    (missing.length === 0 ? await measureFetch(repository, planned, { workers, clock, signal }) : undefined)
+    (missing.length === 0 && (options.plan || options.dryRun)
+      ? await measureFetch(repository, planned, { workers, clock, signal })
+      : undefined)
   return { planned, forecast, rooms, missingPacks: missing, tablespaces: manifest.tablespaces }
 }
 
