@@ -17,6 +17,7 @@ import { holdCommand } from './commands/hold.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { scheduleCommands } from './commands/schedule.ts'
 import { statusCommand } from './commands/status.ts'
+import { storeCommands } from './commands/store.ts'
 import { switchoverCommand } from './commands/switchover.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { versionCommand } from './commands/version.ts'
@@ -41,6 +42,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   loadCommand,
   keysCommands,
   walCommands,
+  storeCommands,
   checkCommand,
   configCommands,
   versionCommand,
