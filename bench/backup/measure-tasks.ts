@@ -1,6 +1,5 @@
 import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { runProgram } from '../../src/std/run-program.ts'
 import { measure, type Command } from '../measure/measure.ts'
 import type { Contender } from './contender.ts'
 import type { Sample, Task } from './core/sample.ts'
@@ -27,22 +26,12 @@ export async function measureRound(run: TaskRun): Promise<void> {
   const { tasks, source } = run
   await inTurn(run, (contender) => measureBackup(run, contender, 'full', contender.full))
   // Before the restores: a dump is restored into a database of its own on the same server, which changes catalogs.
-<<<<<<< HEAD
-  if (run.tasks.has('unchanged')) await inTurn(run, (contender) => measureIncremental(run, contender, 'unchanged'))
-  const restores = run.tasks.has('restore') || run.tasks.has('delta-intact')
-  if (restores) await inTurn(run, (contender) => measureRestores(run, contender))
-  if (!run.tasks.has('one-percent') && !run.tasks.has('delta-diverged')) return
-  await run.source.changeRows()
-  if (run.tasks.has('delta-diverged')) await inTurn(run, (contender) => measureDiverged(run, contender))
-  if (!run.tasks.has('one-percent')) return
-=======
   if (tasks.has('unchanged')) await inTurn(run, (contender) => measureIncremental(run, contender, 'unchanged'))
   await using copies = createCopies(run.directory)
   const restores = (['restore', 'delta-intact', 'delta-diverged'] as const).some((task) => tasks.has(task))
   if (restores) await inTurn(run, (contender) => measureRestores(run, contender, copies))
   if (!tasks.has('one-percent') && !tasks.has('delta-diverged')) return
   await source.changeRows()
->>>>>>> main
   await inTurn(run, (contender) => measureIncremental(run, contender, 'one-percent'))
   if (!tasks.has('delta-diverged')) return
   await inTurn(run, (contender) => measureDelta(run, contender, 'delta-diverged', copies.directoryOf(contender)))
@@ -102,40 +91,6 @@ async function measureBackup(run: TaskRun, contender: Contender, task: Task, com
   })
 }
 
-<<<<<<< HEAD
-/** Into an empty directory, and then once more onto what is there now. */
-async function measureRestores(run: TaskRun, contender: Contender): Promise<void> {
-  await withTarget(run, async (target) => {
-    await mkdir(target, { mode: 0o700 })
-    await measureRestore(run, contender, 'restore', contender.restore(target))
-    if (run.tasks.has('delta-intact') && contender.delta !== undefined) {
-      await measureRestore(run, contender, 'delta-intact', contender.delta(target))
-    }
-  })
-}
-
-/** Onto the files of the server, in which one row in a hundred has changed since the backup. */
-async function measureDiverged(run: TaskRun, contender: Contender): Promise<void> {
-  const { delta } = contender
-  if (delta === undefined) return
-  const { source, signal } = run
-  await withTarget(run, async (target) => {
-    await source.settle()
-    const options = { environment: source.environment, deadlineMs: 600_000, signal }
-    await runProgram('cp', ['-a', source.server.dataDirectory, target], options)
-    for (const name of ['postmaster.pid', 'postmaster.opts']) await rm(join(target, name), { force: true })
-    await measureRestore(run, contender, 'delta-diverged', delta(target))
-  })
-}
-
-async function withTarget(run: TaskRun, work: (target: string) => Promise<void>): Promise<void> {
-  const target = join(run.directory, 'restored')
-  try {
-    await work(target)
-  } finally {
-    await rm(target, { recursive: true, force: true })
-  }
-=======
 /** A copy that is to diverge is kept: the rows that change next are what it lacks. */
 async function measureRestores(run: TaskRun, contender: Contender, copies: Copies): Promise<void> {
   const target = copies.directoryOf(contender)
@@ -159,17 +114,6 @@ async function measureRestore(run: TaskRun, contender: Contender, task: Task, co
   const { name, setting } = contender
   const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
   run.onSample({ task, setting, contender: name, round, ...measured, wallSeconds })
->>>>>>> main
-}
-
-async function measureRestore(run: TaskRun, contender: Contender, task: Task, command: Command): Promise<void> {
-  const { source, signal } = run
-  await source.settle()
-  const { stdout, ...measured } = await measure(command, { signal })
-  if (!run.tasks.has(task)) return
-  const { name, setting } = contender
-  const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
-  run.onSample({ task, setting, contender: name, round: run.round, ...measured, wallSeconds })
 }
 
 /** What Holdfast says of where its time went. */

@@ -2,9 +2,6 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Task } from './core/sample.ts'
 
-<<<<<<< HEAD
-const allTasks: readonly Task[] = ['full', 'restore', 'delta-intact', 'delta-diverged', 'unchanged', 'one-percent']
-=======
 const allTasks: readonly Task[] = [
   'full',
   'unchanged',
@@ -16,7 +13,6 @@ const allTasks: readonly Task[] = [
   'wal-fetch',
   'recovery',
 ]
->>>>>>> main
 
 export interface BenchmarkOptions {
   readonly runs: number

@@ -45,13 +45,8 @@ export async function openPgBackRest(options: PgBackRestOptions): Promise<Conten
     },
     full: run('backup', '--type=full'),
     incremental: run('backup', '--type=incr'),
-<<<<<<< HEAD
-    restore: (target) => run('restore', `--pg1-path=${target}`, '--type=immediate', '--target-action=promote'),
-    delta: (target) => run('restore', '--delta', `--pg1-path=${target}`, '--type=immediate', '--target-action=promote'),
-=======
     restore: (target) => run('restore', `--pg1-path=${target}`, ...toItsEnd),
     deltaRestore: (target) => run('restore', '--delta', `--pg1-path=${target}`, ...toItsEnd),
->>>>>>> main
     backupDirectory: join(directory, 'repository', 'backup', stanza),
   }
 }
