@@ -9,6 +9,7 @@ import type { KnownPacks } from '../../repository/verify.ts'
 import type { Clock } from '../../std/clock.ts'
 import type { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
+import { checkDumps } from './check-dumps.ts'
 import { checkCatalogue, checkContents, checkPresence } from './check-objects.ts'
 import { checkRestored, type CopyRequest } from './check-restored.ts'
 import { checkWal, type WalFacts } from './check-wal.ts'
@@ -125,6 +126,7 @@ async function examine(
     share: options.random(),
     onBytes: (done, total) => options.onProgress?.('reading the WAL', done, total),
   })
+  await checkDumps(repository, cluster, examination, { signal })
   if (level >= 2) await checkWindow(repository, { cluster, policy }, examination, { clock, signal })
   return wal
 }
