@@ -13,7 +13,13 @@ import { segmentFileName, segmentOf } from '../../../src/wal/core/segment.ts'
 import { memoryStore } from '../../support/memory-store.ts'
 import { superuser } from '../../support/postgres.ts'
 import { cluster, currentLsn, startArchiver } from '../archive/archive-scene.ts'
-import { openVerifyScene, verify, type StoredScene } from './verify-scene.ts'
+import { checkWal } from '../../../src/drill/verify/check-wal.ts'
+import { openExamination } from '../../../src/drill/verify/examination.ts'
+import { verifyFaults } from '../../../src/drill/verify/faults.ts'
+import { verifyBackup } from '../../../src/drill/verify/verify-backup.ts'
+import { systemClock } from '../../../src/std/clock.ts'
+import { isFault } from '../../../src/std/fault.ts'
+import { openVerifyScene, policy, verify, type StoredScene } from './verify-scene.ts'
 
 let stored: StoredScene
 let commit: Commit
@@ -149,11 +155,40 @@ test('sessions and announcements of collections that cannot be read are found', 
   }
 })
 
+test('a backup that is expired while it is looked at is gone, not broken', async () => {
+  const key = keyOf('the commit')
+  const gone = new Map(stored.objects)
+  gone.delete(keyOf('a pack of this backup'))
+  const store = memoryStore(gone)
+  const onCheck = (): void => void gone.delete(key)
+  const repository = { ...stored.repository, store }
+  const request = { cluster, subject: { commit }, level: 0, access: stored.access, place: 'local', policy } as const
+  await assert.rejects(
+    verifyBackup(repository, { ...request, node: 'n1', version: '' }, { clock: systemClock, random: () => 0, onCheck }),
+    (error) => isFault(error, verifyFaults['verify-backup-expired']),
+  )
+})
+
 test('damage says what can still be restored', async () => {
   const own = await verify(stored, 1, new Map([[keyOf('a pack of this backup'), undefined]]))
   assert.match(own.restorable ?? '', /backup \S+ \(ended .* uses none of the damaged objects; 1 of 2/)
   const shared = await verify(stored, 1, new Map([[keyOf('a pack shared with the backup before'), undefined]]))
   assert.equal(shared.restorable, 'no other backup is free of the damage that was found')
+})
+
+test('a hole behind a backup is no doubt where the rules keep its own WAL alone', async () => {
+  const holed = new Map(stored.objects)
+  holed.delete(keyOf('a WAL segment'))
+  const repository = { ...stored.repository, store: memoryStore(holed) }
+  for (const [ownWalOnly, expected] of [
+    [true, 'passed'],
+    [false, 'doubtful'],
+  ] as const) {
+    const examination = openExamination(systemClock, () => {})
+    const options = { clock: systemClock, records: true, share: 0.5, onBytes: () => {} }
+    await checkWal(repository, { cluster, backup: stored.backup, ownWalOnly }, examination, options)
+    assert.equal(examination.checks.find(({ name }) => name === 'WAL chain')?.outcome, expected)
+  }
 })
 
 test('a hole in the chain is found by the names, and records that are no WAL by reading them', async () => {
