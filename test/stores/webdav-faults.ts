@@ -145,6 +145,18 @@ export function webDavFaults(apache: () => ApacheServer): void {
       proxy.setRule(() => ({ kind: 'never-answer' }))
       const silent = options({ patienceMs: 300, idleTimeoutMs: 300 })
       await assertFault(openWebDavFromPlainData(silent), 'store-unreachable', 'unreachable')
+      const [stop, reason] = [new AbortController(), new Error('enough')]
+      proxy.setRule(() => {
+        stop.abort(reason)
+        return { kind: 'never-answer' }
+      })
+      const hurried = openWebDavStore({
+        ...options(),
+        signal: stop.signal,
+        password: async () => new Secret(apache().password),
+        clock: systemClock,
+      })
+      await assert.rejects(hurried, reason)
       proxy.setRule(() => ({ kind: 'answer', status: 200, body: '<html>' }))
       await assertFault(openWebDavFromPlainData(options()), 'store-protocol-unexpected', 'usage')
       proxy.setRule(() => ({ kind: 'answer', status: 207, body: 'not xml' }))

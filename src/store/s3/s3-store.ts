@@ -22,7 +22,7 @@ const readAttempts = 3
 export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
   const connection = connectS3(options)
   try {
-    await listOne(connection, undefined)
+    await listOne(connection, options.signal)
   } catch (error) {
     connection[Symbol.dispose]()
     throw error
