@@ -52,11 +52,15 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
 
     const elsewhere = join(directory, 'elsewhere')
     const away = stack.use(await createTestDirectory()).path
-    const withKey = ['--store', address, '--passphrase-file', passphraseFile]
-    const listed = await runHoldfast(['backups', '--verify', ...withKey], away)
+    const [listing = [], restoring = []] = await guideCommands({
+      's3://acme-backups/holdfast/main': address,
+      './repository.passphrase': passphraseFile,
+      '/srv/restored': elsewhere,
+    })
+    const listed = await runHoldfast([...listing, '--verify'], away)
     assert.equal(listed.code, 0, listed.stdout + listed.stderr)
     assert.match(listed.stdout, /^repository address: 1, every object verified$/m)
-    const restored = await runHoldfast(['restore', '--to', elsewhere, '--set', 'shared_buffers=16MB', ...withKey], away)
+    const restored = await runHoldfast([...restoring, '--set', 'shared_buffers=16MB'], away)
     assert.equal(restored.code, 0, restored.stdout + restored.stderr)
     const major = Number(await readFile(join(elsewhere, 'PG_VERSION'), 'utf8'))
     const installation = await chooseInstallation(testSearch(), { major })
@@ -72,6 +76,19 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
     )
     assert.deepEqual(rows, [{ count: '1500' }])
   })
+}
+
+/** What the guide tells to type on a new machine, with the places of this test. */
+async function guideCommands(places: Readonly<Record<string, string>>): Promise<readonly (readonly string[])[]> {
+  const guide = await readFile(new URL('../../docs/guide/off-site-stores.md', import.meta.url), 'utf8')
+  const lines = guide.split('\n').filter((line) => /^holdfast (backups|restore) --store s3:/.test(line))
+  assert.equal(lines.length, 2)
+  return lines.map((line) =>
+    line
+      .split(' ')
+      .slice(1)
+      .map((word) => places[word] ?? word),
+  )
 }
 
 function lsnOf(text: string | undefined): bigint {
