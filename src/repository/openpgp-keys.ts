@@ -6,6 +6,7 @@ import { fieldsOf } from './core/json-fields.ts'
 import { Malformed } from './core/malformed.ts'
 import { repositoryFaults } from './faults.ts'
 import type { DataKey } from './keyring.ts'
+import { openPassphraseMessage } from './passphrase-message.ts'
 
 /** What can open a key object: the repository's passphrase, or an OpenPGP private key it was encrypted to. */
 export interface KeyAccess {
@@ -68,6 +69,8 @@ export async function openKeyMessage(
   object: Uint8Array,
   access: KeyAccess,
 ): Promise<{ readonly key: WrappedKey | undefined; readonly protection: KeyProtection }> {
+  const quick = openQuickly(object, access)
+  if (quick !== undefined) return quick
   const openpgp = await import('openpgp')
   const message = await openpgp
     .readMessage({ armoredMessage: Buffer.from(object).toString('utf8') })
@@ -95,6 +98,18 @@ async function unwrapKey(message: Message<string>, access: KeyAccess): Promise<W
     if (error instanceof Malformed) throw error
     return undefined
   }
+}
+
+/** With the passphrase and without the library, where that is possible. */
+function openQuickly(
+  object: Uint8Array,
+  { passphrase }: KeyAccess,
+): { readonly key: WrappedKey; readonly protection: KeyProtection } | undefined {
+  if (passphrase === undefined) return undefined
+  const opened = openPassphraseMessage(Buffer.from(object).toString('latin1'), passphraseText(passphrase))
+  if (opened === undefined) return undefined
+  const { plain, ...protection } = opened
+  return { key: parseWrappedKey(Buffer.from(plain).toString('utf8')), protection }
 }
 
 /** An armored public key that can be encrypted to now: one that has expired or was revoked is refused. */

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { compressRecord, type RecordContent } from './compress-record.ts'
+import { createZstdCompressor } from '../std/zstd.ts'
+import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import {
   encodePackHeader,
   encodePackIndex,
@@ -53,6 +54,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
   const bytes = new GrowingBytes(options.memory)
   bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
   const entries: RecordEntry[] = []
+  const compressor = createZstdCompressor(options.compressionLevel ?? defaultCompressionLevel)
   let indexBytes = tagBytes
   let finished = false
   const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
@@ -77,7 +79,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     get sizeBytes() {
       return bytes.length + indexBytes + packTrailerBytes
     },
-    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, options.compressionLevel)),
+    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, compressor)),
     addCompressed,
     finish() {
       if (finished) throw new Error('the pack is finished')

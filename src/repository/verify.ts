@@ -86,7 +86,7 @@ export async function verifyObject(
 ): Promise<OpenPack> {
   const bytes = await readStored(repository.store, reference.key, options)
   const pack = openPack(repository.keyring, reference.key, bytes, reference)
-  for (const number of pack.records.keys()) pack.read(number)
+  for (const number of pack.records.keys()) pack.readBriefly(number)
   return pack
 }
 

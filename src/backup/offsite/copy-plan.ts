@@ -41,15 +41,20 @@ export async function copyKit(
   }
 }
 
-/** Copies WAL in its order, so many objects at a time. */
+/** Copies WAL in its order, so many objects at a time. Gives what the copy has now. */
 export async function copyWal(
   route: CopyRoute,
   items: readonly CopyItem[],
   { taken, onProblem }: { readonly taken: ObjectSizes; readonly onProblem: OnProblem },
-): Promise<void> {
-  await inParallel(parallelWal, items, ({ key }) =>
-    minding(key, onProblem, () => copyWalObject(route, { key, taken: taken.has(key) })),
-  )
+): Promise<readonly CopyItem[]> {
+  const there: CopyItem[] = []
+  await inParallel(parallelWal, items, async (item) => {
+    await minding(item.key, onProblem, async () => {
+      const outcome = await copyWalObject(route, { key: item.key, taken: taken.has(item.key) })
+      if (outcome !== 'gone') there.push(item)
+    })
+  })
+  return there
 }
 
 /** Copies everything but WAL: the newest backup first, then the other backups, and dumps. */

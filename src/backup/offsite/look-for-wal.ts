@@ -81,6 +81,9 @@ export async function lookForWal(
     nextLsn = (nextLsn + BigInt(walSegmentBytes)) as Lsn
   }
   // Tails beyond a segment that is not there: it came while we looked, or there is a hole.
-  if (furthest !== undefined && nextLsn !== undefined && furthest > nextLsn) turned = true
+  if (furthest !== undefined && nextLsn !== undefined && furthest > nextLsn) {
+    turned = true
+    nextLsn = furthest
+  }
   return { items: [...segments, ...tails], front: { timeline: front.timeline, nextLsn }, turned }
 }

@@ -6,7 +6,7 @@ import { isDone } from './copy-once.ts'
 import { copyBulk, copyKit } from './copy-plan.ts'
 import { CopyProgress, type CopierStatus, type RememberedTimes } from './copy-progress.ts'
 import { planCopy } from './core/plan-copy.ts'
-import { followWal } from './follow-wal.ts'
+import { followWal, readKnownNames, type KnownNames } from './follow-wal.ts'
 import { openPacer } from './pacer.ts'
 import { assertTwoPlaces, surveyCopy } from './survey-copy.ts'
 
@@ -35,6 +35,7 @@ const surveyEveryMs = 600_000
 /** While something has a problem, which somebody may have solved. */
 const surveyTroubleMs = 120_000
 const surveyPauseMs = 5000
+const interruptAfterMs = 60_000
 const firstRetryMs = 500
 const longestRetryMs = 30_000
 
@@ -52,11 +53,18 @@ export async function runCopier(options: CopierOptions): Promise<void> {
     const before = progress.copiedBytes
     try {
       await using places = await options.open(signal)
-      while (!signal.aborted) await session(places, { ...options, progress, pace })
+      let keys: string | undefined
+      for (;;) {
+        const known = await readKnownNames(places.first.store, options.cluster, { signal })
+        // A new data key is known only to who opens the repository again.
+        if (signal.aborted || known.keys !== (keys ??= known.keys)) break
+        await session(places, { ...options, progress, pace, known })
+      }
     } catch (error) {
       if (signal.aborted) return
       progress.failed(error)
     }
+    if (signal.aborted) return
     waitMs = progress.copiedBytes > before ? firstRetryMs : Math.min(longestRetryMs, waitMs * 2)
     await clock.sleep(waitMs * (0.75 + Math.random() / 2), { signal }).catch(() => undefined)
   }
@@ -65,7 +73,11 @@ export async function runCopier(options: CopierOptions): Promise<void> {
 /** Looks at everything once, copies what is missing, and follows the WAL meanwhile and afterwards. */
 async function session(
   { first, copy }: OpenedRoute,
-  options: CopierOptions & { readonly progress: CopyProgress; readonly pace: CopyRoute['pace'] },
+  options: CopierOptions & {
+    readonly progress: CopyProgress
+    readonly pace: CopyRoute['pace']
+    readonly known: KnownNames
+  },
 ): Promise<void> {
   const { cluster, clock, progress, pace, lookMs = defaultLookMs } = options
   const stop = new AbortController()
@@ -93,14 +105,16 @@ async function session(
   const follow = followWal(route, survey, plan, {
     progress,
     onProblem,
+    known: options.known,
     isBulkDone: () => bulkDone,
     rest,
     surveyAfterMs: () => (progress.hasProblems ? surveyTroubleMs : surveyEveryMs),
     surveyPauseMs,
+    interruptAfterMs,
   })
   try {
-    // Whichever fails first ends both.
-    await Promise.all([bulk, follow])
+    // Whichever fails first ends both; what was not copied yet when everything is to be looked at anew comes after that.
+    await Promise.race([follow, bulk.then(() => follow)])
   } finally {
     stop.abort(new Error('copying ended'))
     await Promise.allSettled([bulk, follow])

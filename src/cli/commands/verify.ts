@@ -1,8 +1,8 @@
-import { verificationLevels, type VerificationLevel } from '../../repository/core/proof-name.ts'
+import { highestVerification, verificationLevels, type VerificationLevel } from '../../repository/core/proof-name.ts'
 import { UsageError, asText, defineCommand } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
-const highest: VerificationLevel = 2
+const highest = highestVerification
 
 function parseLevel(text: string): VerificationLevel {
   const level = verificationLevels.find((candidate) => String(candidate) === text && candidate <= highest)
