@@ -104,9 +104,9 @@ export const repositoriesSection = z
 
 export const walSection = z
   .strictObject({
-    flush: setting(duration('1s', '1m').prefault('5s'), {
+    flush: setting(duration('200ms', '1m').prefault('5s'), {
       about:
-        'How often the unfinished WAL segment is written to the first repository: the most that losing every node costs.',
+        'How old WAL may become before it is in the first repository: the most that losing every node costs. The unfinished segment is written that often while the server is busy, and soon after the last commit when it is not.',
       change: 'restart',
     }),
   })

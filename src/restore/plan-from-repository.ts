@@ -99,7 +99,8 @@ export async function holesBehind(
   return [...holes.values()]
 }
 
-async function loadCatalogue(
+/** Everything that planning depends on, as it is in the repository now. */
+export async function loadCatalogue(
   repository: Repository,
   cluster: string,
   { backups }: BackupCatalogue,

@@ -8,6 +8,12 @@ const notHeardOfYet: ArchiverReport = {
   receivedLsn: null,
   durableLsn: null,
   tailAgeMs: 0,
+  saidAt: 0,
+  heardAt: null,
+  caughtUpAt: null,
+  bytesPerSecond: 0,
+  spoolBytes: 0,
+  spoolLimitBytes: 0,
   gaps: [],
   error: null,
 }
@@ -17,12 +23,18 @@ export function keepArchiving(
   options: ChildProgram & { readonly onReport: (report: ArchiverReport | undefined) => void },
   signal: AbortSignal,
 ): Promise<void> {
-  const { onReport } = options
+  let last: ArchiverReport | undefined
+  const onReport = (report: ArchiverReport | undefined): void => {
+    // Why it cannot go on is worth more than that it does not run.
+    const explains = report === undefined && !signal.aborted && last?.state === 'stopped' && last.error !== null
+    last = explains ? last : report
+    options.onReport(last)
+  }
   return keepReporting(
     options,
     {
       command: 'archiver',
-      notHeardOfYet,
+      notHeardOfYet: { ...notHeardOfYet, saidAt: options.clock.wall() },
       works: ({ state }) => state === 'streaming',
       news: ({ state, timeline, durableLsn, gaps, error }) => ({
         change: [state, timeline, gaps, error],

@@ -45,6 +45,7 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     ...config.api,
     currentStatus: () => agent?.status(),
     details: () => ({
+      now: clock.wall(),
       archivers: Object.fromEntries(reports.archivers),
       copiers: Object.fromEntries(reports.copiers),
     }),

@@ -5,6 +5,7 @@ import { readSecretFile } from '../../config/secret-file.ts'
 import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
 import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
+import { archiverSlot } from './archiver-slot.ts'
 import { findWalDonors } from './wal-donors.ts'
 
 /** The archiver of one repository as its own process, so that it never delays a lease renewal. */
@@ -36,9 +37,4 @@ export async function runArchiverCommand(
     },
     { input: process.stdin, output: process.stdout },
   )
-}
-
-/** No node may be called like this: `node.name` does not begin with `archive-`. */
-function archiverSlot(repository: string): string {
-  return `holdfast_archive_${repository.replaceAll('-', '_')}`
 }

@@ -1,6 +1,8 @@
 import type { Config } from '../../config/schema.ts'
 import { listBackups } from '../../repository/catalogue.ts'
 import type { Commit } from '../../repository/core/commit.ts'
+import type { GapRecord } from '../../repository/core/gap-record.ts'
+import { readGaps } from '../../repository/gaps.ts'
 import { summarizeProofs } from '../../repository/proofs.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { verifyBackup } from '../../repository/verify.ts'
@@ -27,6 +29,8 @@ interface Listing {
   readonly damaged: readonly { readonly backup: string; readonly because: string }[]
   readonly verified: boolean
   readonly window: Window | null
+  /** WAL on record as lost: no moment within one can be restored. */
+  readonly gaps: readonly GapRecord[]
   readonly proofs: ProofReport
 }
 
@@ -108,8 +112,9 @@ async function readListing(
     output.progress('')
   }
   const window = backups[0] === undefined ? null : await readWindow(repository, cluster, backups[0], signal)
+  const gaps = await readGaps(repository, cluster, { signal })
   const proofs = proofReport(await summarizeProofs(repository, { cluster, place: name }, { signal }))
-  return { repository: name, backups, damaged: bad, verified: verify, window, proofs }
+  return { repository: name, backups, damaged: bad, verified: verify, window, gaps, proofs }
 }
 
 async function readWindow(
@@ -130,10 +135,16 @@ async function readWindow(
 }
 
 function listingDocument(listing: Listing): object {
-  return { ...listing, backups: listing.backups.map(backupRow) }
+  const gaps = listing.gaps.map(({ startLsn, endLsn, ...gap }) => {
+    return { ...gap, startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) }
+  })
+  return { ...listing, gaps, backups: listing.backups.map(backupRow) }
 }
 
-function renderListing({ repository, backups, damaged, verified, window, proofs }: Listing, now: EpochMs): string {
+function renderListing(
+  { repository, backups, damaged, verified, window, gaps, proofs }: Listing,
+  now: EpochMs,
+): string {
   const header = ['backup', 'kind', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
   const rows = backups.map((commit) => {
     const { facts } = commit
@@ -163,5 +174,8 @@ function renderListing({ repository, backups, damaged, verified, window, proofs 
       `can be restored: ${window.from} to the end of the archive at ${window.toLsn}, timeline ${window.timeline}`,
     )
   if (window?.because) lines.push(`! ${window.because}`)
+  for (const { timeline, startLsn, endLsn, because } of gaps) {
+    lines.push(`! WAL from ${formatLsn(startLsn)} to ${formatLsn(endLsn)} of timeline ${timeline} is lost: ${because}`)
+  }
   return lines.join('\n')
 }

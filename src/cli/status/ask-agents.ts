@@ -36,6 +36,7 @@ const copierSchema = z.object({
 })
 
 const detailsSchema = z.object({
+  now: z.number().optional(),
   // An agent of an earlier version keeps no copies.
   copiers: z.record(z.string(), copierSchema).default({}),
   archivers: z.record(
@@ -43,6 +44,14 @@ const detailsSchema = z.object({
     z.object({
       state: z.string(),
       tailAgeMs: z.number(),
+      timeline: z.number().nullable().default(null),
+      durableLsn: z.string().nullable().default(null),
+      saidAt: z.number().default(0),
+      heardAt: z.number().nullable().default(null),
+      caughtUpAt: z.number().nullable().default(null),
+      bytesPerSecond: z.number().nullable().default(null),
+      spoolBytes: z.number().nullable().default(null),
+      spoolLimitBytes: z.number().nullable().default(null),
       gaps: z.array(z.object({ timeline: z.number(), startLsn: z.string(), endLsn: z.string() })),
       error: z.object({ message: z.string() }).nullable(),
     }),
@@ -80,6 +89,7 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         replayed: xlog.replayed_location,
         replayedAt: xlog.replayed_timestamp ? (Date.parse(xlog.replayed_timestamp) as EpochMs) : null,
         streaming: replication_state === 'streaming',
+        now: (said?.now ?? null) as EpochMs | null,
         archivers: said?.archivers ?? null,
         copiers: said?.copiers ?? null,
         syncStates: Object.fromEntries(replication.map((row) => [row.application_name, row.sync_state])),

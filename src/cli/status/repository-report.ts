@@ -45,8 +45,9 @@ async function reportRepository(
   copyOf: string | null,
   { config, timeline, clock, signal }: RepositoryQuestion,
 ): Promise<RepositoryReport> {
-  const [{ listBackups }, { summarizeProofs }] = await Promise.all([
+  const [{ listBackups }, { openGaps }, { summarizeProofs }] = await Promise.all([
     import('../../repository/catalogue.ts'),
+    import('../../repository/open-gaps.ts'),
     import('../../repository/proofs.ts'),
   ])
   await using opened = await openConfiguredRepository(from, { clock, signal })
@@ -64,6 +65,7 @@ async function reportRepository(
       last === undefined
         ? null
         : { id: last.backup, startedAt: last.startedAt, stoppedAt: last.stoppedAt, dataBytes: last.dataBytes },
+    gaps: await openGaps(opened.repository, config.cluster, { signal }),
     proofs: proofReport(proofs),
     archivedTo: timeline === null ? null : await archivedTo(opened.repository, { config, timeline, signal }),
   }

@@ -3,6 +3,7 @@ import type { LeaderEntry, MemberEntry, PauseEntry, StateEntry, SwitchoverEntry 
 import { jobProblems } from '../../../schedule/core/report-jobs.ts'
 import type { JobReport } from '../../../schedule/core/report-jobs.ts'
 import type { EpochMs, MonotonicMs } from '../../../std/clock.ts'
+import { formatLsn } from '../../../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
 import { copierProblems, copyLag } from './copy-lag.ts'
 
@@ -28,6 +29,8 @@ export type AgentAnswer =
       readonly streaming: boolean
       /** The state of each connected standby as the primary counts it: `quorum`, `async`, … */
       readonly syncStates: Readonly<Record<string, string>>
+      /** Its clock, which the times of its archivers are by; null when it did not say. */
+      readonly now?: EpochMs | null
       /** The archivers it runs, by repository; null when it did not say. */
       readonly archivers: Readonly<Record<string, ArchiverAnswer>> | null
       /** The copiers it runs, by the copy they keep; null when it did not say. */
@@ -39,6 +42,14 @@ export type AgentAnswer =
 export interface ArchiverAnswer {
   readonly state: string
   readonly tailAgeMs: number
+  readonly timeline?: number | null
+  readonly durableLsn?: string | null
+  readonly saidAt?: number
+  readonly heardAt?: number | null
+  readonly caughtUpAt?: number | null
+  readonly bytesPerSecond?: number | null
+  readonly spoolBytes?: number | null
+  readonly spoolLimitBytes?: number | null
   readonly gaps: readonly { readonly timeline: number; readonly startLsn: string; readonly endLsn: string }[]
   readonly error: { readonly message: string } | null
 }
@@ -94,6 +105,8 @@ export type RepositoryReport =
       readonly proofs: ProofReport
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
+      /** WAL on record as lost, behind which there is no backup yet. */
+      readonly gaps?: readonly { readonly timeline: number; readonly startLsn: Lsn; readonly endLsn: Lsn }[]
     }
 
 export interface StatusFacts {
@@ -265,9 +278,13 @@ function repositoryProblems(repository: ArchivedRepository): readonly string[] {
   const { name, archiver, copyOf } = repository
   const archiving = copyOf === null ? archiverProblems(name, archiver) : copierProblems(repository)
   if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`, ...archiving]
+  const lost = (repository.gaps ?? [])
+    .map((gap) => ({ ...gap, startLsn: formatLsn(gap.startLsn), endLsn: formatLsn(gap.endLsn) }))
+    .map((gap) => describeGap(name, gap))
+    .filter((text) => !archiving.includes(text))
   const damaged = repository.damaged.map((id) => `repository ${name}: backup ${id} is damaged`)
   const none = repository.last === null ? [`repository ${name} holds no backup yet`] : []
-  return [...proofProblems(name, repository.proofs), ...damaged, ...archiving, ...none]
+  return [...proofProblems(name, repository.proofs), ...damaged, ...lost, ...archiving, ...none]
 }
 
 function proofProblems(name: string, { lastVerification, lastKeyTest }: ProofReport): readonly string[] {
@@ -286,12 +303,16 @@ function archiverProblems(name: string, archiver: ArchivedRepository['archiver']
   if (archiver === null) return []
   if (archiver === 'none') return [`repository ${name}: no archiver runs, so WAL does not reach it`]
   const { state, gaps, error } = archiver
-  const holes = gaps.map(
-    ({ timeline, startLsn, endLsn }) =>
-      `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`,
-  )
+  const holes = gaps.map((gap) => describeGap(name, gap))
   if (error !== null) return [...holes, `repository ${name}: the archiver is ${state}: ${error.message}`]
   return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
+}
+
+function describeGap(
+  name: string,
+  { timeline, startLsn, endLsn }: { readonly timeline: number; readonly startLsn: string; readonly endLsn: string },
+): string {
+  return `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`
 }
 
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {
