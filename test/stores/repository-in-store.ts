@@ -15,6 +15,8 @@ interface Place {
   readonly settings: Readonly<Record<string, unknown>>
   /** The same as an address. */
   readonly address: string
+  /** Where a copy of it goes, in the same way. */
+  readonly copy?: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -25,13 +27,14 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
   test(`a cluster archives and backs up to ${name}, and is restored with its address and key alone`, async () => {
     await using stack = new AsyncDisposableStack()
     const directory = stack.use(await createTestDirectory()).path
-    const { settings, address } = await place(directory)
+    const { settings, address, copy } = await place(directory)
     const cluster = stack.use(await prepareCliCluster(directory, ['n1']))
     const [node] = cluster.nodes
     assert.ok(node)
     const config = parse(await readFile(node.configFile, 'utf8')) as Record<string, unknown>
     const { passphraseFile } = cluster
-    config['repositories'] = [{ name: 'remote', ...settings, passphraseFile }]
+    const copies = copy === undefined ? [] : [{ name: 'vault', ...copy }]
+    config['repositories'] = [{ name: 'remote', ...settings, passphraseFile }, ...copies]
     await writeFile(node.configFile, stringify(config))
     cluster.start(node)
     await cluster.waitFor<{ leader: string | null }>(node, 'status', ({ leader }) => leader === 'n1')
@@ -48,6 +51,12 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
       'backups',
       ([remote]) => lsnOf(remote?.window?.toLsn ?? undefined) >= lsn,
     )
+    if (copy !== undefined) {
+      const copied = await cluster.holdfast(node, 'copy')
+      assert.equal(copied.code, 0, copied.stdout + copied.stderr)
+      const verified = await cluster.holdfast(node, 'verify', '--repository', 'vault', '--level', '1')
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+    }
     await cluster.stop(node)
 
     const elsewhere = join(directory, 'elsewhere')

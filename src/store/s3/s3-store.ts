@@ -63,7 +63,7 @@ export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore>
 
 /** Fails as clearly as possible when the bucket cannot be used: absent, not ours, not S3 at all. */
 export async function listOne(connection: S3Connection, signal: AbortSignal | undefined): Promise<void> {
-  await connection.call('open the store', signal, (client) =>
+  await connection.call('list objects', signal, (client) =>
     listPage({ client, signal }, connection.bucket, connection.prefix, { most: 1 }),
   )
 }

@@ -16,7 +16,7 @@ export async function openWebDavStore(options: WebDavStoreOptions): Promise<Obje
   const connection = connectWebDav(options)
   try {
     const { signal } = options
-    await connection.call('open the store', signal, (send) => requireFolder(send, connection, signal))
+    await connection.call('look up anything', signal, (send) => requireFolder(send, connection, signal))
   } catch (error) {
     connection[Symbol.dispose]()
     throw error
