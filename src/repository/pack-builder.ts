@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { compressRecord, type RecordContent } from './compress-record.ts'
 import {
+  encodePackEntry,
   encodePackHeader,
-  encodePackIndex,
   encodePackTrailerEnd,
   encodePackTrailerStart,
   indexRecordNumber,
@@ -11,7 +11,6 @@ import {
   maxRecordBytes,
   packTrailerBytes,
   tagBytes,
-  type RecordEntry,
 } from './core/pack-layout.ts'
 import { encodeRecordMeta, type RecordDescription } from './core/record.ts'
 import type { Keyring } from './keyring.ts'
@@ -52,30 +51,30 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
   const cipher = derivePackCipher(keyring.current.key, { repositoryId: keyring.repositoryId, objectKey, salt })
   const bytes = new GrowingBytes(options.memory)
   bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
-  const entries: RecordEntry[] = []
-  let indexBytes = tagBytes
+  const index = new GrowingBytes()
+  let recordCount = 0
   let finished = false
   const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
     const meta = encodeRecordMeta(record)
     if (finished) throw new Error('the pack is finished')
     if (rawBytes > maxRecordBytes) throw new Error(`a record of ${rawBytes} bytes is too large`)
     if (meta.length > maxMetaBytes) throw new Error(`a record's description of ${meta.length} bytes is too large`)
-    const number = entries.length
+    const number = recordCount
     const storedBytes = body.length + tagBytes
     const offset = bytes.length
     if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
     for (const part of sealRecord(cipher, { number, type: record.type }, body)) bytes.append(part)
-    entries.push({ type: record.type, codec, offset, storedBytes, rawBytes, meta })
-    indexBytes += 16 + meta.length
+    index.append(encodePackEntry({ type: record.type, codec, offset, storedBytes, rawBytes, meta }))
+    recordCount += 1
     return number
   }
   return {
     objectKey,
     get recordCount() {
-      return entries.length
+      return recordCount
     },
     get sizeBytes() {
-      return bytes.length + indexBytes + packTrailerBytes
+      return bytes.length + index.length + tagBytes + packTrailerBytes
     },
     add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, options.compressionLevel)),
     addCompressed,
@@ -83,9 +82,9 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
       if (finished) throw new Error('the pack is finished')
       finished = true
       const indexOffset = bytes.length
-      const index = sealRecord(cipher, { number: indexRecordNumber, type: 'index' }, encodePackIndex(entries))
-      for (const part of index) bytes.append(part)
-      bytes.append(encodePackTrailerStart({ indexOffset, indexBytes, recordCount: entries.length }))
+      const sealed = sealRecord(cipher, { number: indexRecordNumber, type: 'index' }, index.view())
+      for (const part of sealed) bytes.append(part)
+      bytes.append(encodePackTrailerStart({ indexOffset, indexBytes: index.length + tagBytes, recordCount }))
       return seal(objectKey, bytes)
     },
   }

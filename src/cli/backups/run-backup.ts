@@ -7,6 +7,7 @@ import { backupOfPack } from '../../repository/core/object-names.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import type { Duration } from '../../std/duration.ts'
+import { keepHeapSmall } from '../../std/small-heap.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
@@ -41,6 +42,7 @@ export async function runBackup(
   const { clock, signal, output } = context
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
   setPriority(backupNiceness)
+  keepHeapSmall()
   const target = await localSuperuser(config)
   await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
