@@ -11,6 +11,8 @@ export default defineConfig({
     'architecture/pure-core': 'error',
     'typescript/no-explicit-any': 'error',
     'typescript/no-floating-promises': 'error',
+    // A promise returned out of `try` or `using` without await fails, or goes on, when what it needs has been closed.
+    'typescript/return-await': ['error', 'error-handling-correctness-only'],
     'typescript/switch-exhaustiveness-check': 'error',
     'typescript/consistent-type-imports': 'error',
     'import/no-default-export': 'error',

@@ -60,9 +60,7 @@ function listenForStop(): Promise<NodeJS.Signals> {
 async function stopSignal(): Promise<AbortSignal> {
   const [{ Fault }, { stdFaults }] = await Promise.all([import('./std/fault.ts'), import('./std/faults.ts')])
   const controller = new AbortController()
-  // Work that nobody waits for any more ends with the interruption as well; the command itself reports it, once.
   process.on('uncaughtException', (error) => {
-    if (controller.signal.aborted && error === controller.signal.reason) return
     process.stderr.write(
       `Cannot go on: this is a bug in Holdfast\n${error instanceof Error ? error.stack : String(error)}\n`,
     )

@@ -1,3 +1,4 @@
+import type { EpochMs } from '../std/clock.ts'
 import { Fault } from '../std/fault.ts'
 import { formatLsn } from '../wal/core/lsn.ts'
 import type { Lsn } from '../wal/core/lsn.ts'
@@ -12,6 +13,13 @@ export interface ArchiverReport {
   readonly receivedLsn: string | null
   readonly durableLsn: string | null
   readonly tailAgeMs: number
+  /** When this was said, by the clock of the machine; as are the times below. Milliseconds since 1970. */
+  readonly saidAt: number
+  readonly heardAt: number | null
+  readonly caughtUpAt: number | null
+  readonly bytesPerSecond: number
+  readonly spoolBytes: number
+  readonly spoolLimitBytes: number
   /** WAL lost to the repository behind which there is no backup yet; `id` is that of its record. */
   readonly gaps: readonly ReportedGap[]
   readonly error: { readonly code: string | null; readonly message: string; readonly hint: string | null } | null
@@ -44,7 +52,7 @@ export async function archiverProcess(
       ...options,
       signal: stop.signal,
       onStatus: (status) => {
-        const report = reportOf(status)
+        const report = reportOf(status, options.clock.wall())
         const now = options.clock.monotonic()
         const what = JSON.stringify([report.state, report.timeline, report.gaps, report.error])
         if (what === lastTold.what && now - lastTold.at < 1000) return
@@ -60,7 +68,7 @@ export async function archiverProcess(
   }
 }
 
-export function reportOf(status: ArchiverStatus): ArchiverReport {
+export function reportOf(status: ArchiverStatus, now: EpochMs): ArchiverReport {
   const { error } = status
   const fault = error instanceof Fault ? error : undefined
   const message = error instanceof Error ? error.message : String(error)
@@ -71,6 +79,10 @@ export function reportOf(status: ArchiverStatus): ArchiverReport {
     receivedLsn: textOf(status.receivedLsn),
     durableLsn: textOf(status.durableLsn),
     tailAgeMs: Math.round(status.tailAgeMs),
+    saidAt: now,
+    ...status.measures,
+    spoolBytes: status.spool.usedBytes,
+    spoolLimitBytes: status.spool.limitBytes,
     gaps: status.gaps.map(({ id, timeline, startLsn, endLsn }) => ({
       id,
       timeline,

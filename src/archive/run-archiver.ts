@@ -19,6 +19,8 @@ import { catchUp } from './catch-up.ts'
 import type { CatchUp, Refusal } from './catch-up.ts'
 import type { ResumePoint } from './core/resume-point.ts'
 import type { WalDonor } from './donors/donor.ts'
+import { createLagMeter } from './lag-meter.ts'
+import type { ArchiveMeasures, LagMeter } from './lag-meter.ts'
 import { isWalRemoved, locate, locateOldest } from './locate.ts'
 import type { Location } from './locate.ts'
 import { openSpool } from './spool.ts'
@@ -57,6 +59,8 @@ export interface ArchiverStatus {
   readonly durableLsn: Lsn | undefined
   /** How old the oldest received WAL is that is not in the repository yet. */
   readonly tailAgeMs: number
+  readonly measures: ArchiveMeasures
+  readonly spool: { readonly usedBytes: number; readonly limitBytes: number }
   /** WAL that is lost to the repository and behind which there is no backup yet: one has to be taken. Alarm. */
   readonly gaps: readonly ArchiveGap[]
   /** Why it is not going on, or why the repository does not take something. */
@@ -107,6 +111,7 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
 class Archiver {
   readonly #options: ArchiverOptions
   readonly #spool: Spool
+  readonly #meter: LagMeter
   #gaps: readonly ArchiveGap[] = []
   /** Since when WAL is wanted that the server has lost. */
   #lostSince: number | undefined
@@ -123,6 +128,7 @@ class Archiver {
   constructor(options: ArchiverOptions, spool: Spool) {
     this.#options = options
     this.#spool = spool
+    this.#meter = createLagMeter(options.clock)
   }
 
   async run(): Promise<void> {
@@ -282,7 +288,8 @@ class Archiver {
   ): WalSink {
     const { repository, cluster, clock, flushMs = defaultFlushMs } = this.#options
     const { timeline, segmentStart: startLsn } = point
-    const where = { repository, cluster, spool: this.#spool, segmentBytes, timeline, startLsn, stored }
+    const from = describeTarget(this.#options.source)
+    const where = { repository, cluster, spool: this.#spool, segmentBytes, timeline, startLsn, stored, from }
     return new WalSink({ ...where, flushMs, clock, isFatal, ...options })
   }
 
@@ -323,6 +330,7 @@ class Archiver {
     let last: WalStreamItem['kind'] = 'wal'
     for await (const item of stream) {
       last = item.kind
+      this.#meter.heard()
       if (item.kind === 'wal') {
         this.#received = true
         this.#serverLsn = item.serverLsn
@@ -382,6 +390,7 @@ class Archiver {
   #tell(): void {
     this.#receivedLsn = this.#sink?.receivedLsn ?? this.#receivedLsn
     this.#durableLsn = this.#sink?.durableLsn ?? this.#durableLsn
+    this.#meter.note({ serverLsn: this.#serverLsn, durableLsn: this.#durableLsn })
     this.#options.onStatus?.({
       state: this.#state,
       timeline: this.#timeline,
@@ -389,6 +398,8 @@ class Archiver {
       receivedLsn: this.#receivedLsn,
       durableLsn: this.#durableLsn,
       tailAgeMs: this.#sink?.pendingMs ?? 0,
+      measures: this.#meter.read(),
+      spool: this.#sink?.spooled ?? { usedBytes: 0, limitBytes: 0 },
       gaps: [...this.#gaps],
       error: this.#error,
     })

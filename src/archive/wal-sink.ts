@@ -6,6 +6,7 @@ import type { Clock } from '../std/clock.ts'
 import { Fault } from '../std/fault.ts'
 import { formatLsn } from '../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../wal/core/lsn.ts'
+import { expectDuration, flushTime } from './core/flush-time.ts'
 import { archiveFaults } from './faults.ts'
 import type { Spool, SpoolFile } from './spool.ts'
 
@@ -15,6 +16,8 @@ export interface WalSinkOptions {
   readonly spool: Spool
   readonly segmentBytes: number
   readonly timeline: TimelineId
+  /** Who the WAL comes from, for messages. */
+  readonly from: string
   /** A segment's start. */
   readonly startLsn: Lsn
   /** What the repository already has of the first segment, from its start on, and the parts that hold it. */
@@ -40,7 +43,7 @@ const longestRetryMs = 10_000
 
 /**
  * Takes WAL of one timeline as it is received and brings it into the repository: whole segments as they become whole,
- * and of the unfinished one whatever has come in, every `flushMs`. What the repository does not take is tried again and
+ * and of the unfinished one whatever has come in, before it is `flushMs` old ({@link flushTime}). What the repository does not take is tried again and
  * nothing is dropped; meanwhile {@link append} waits, the stream stops, and the server's slot keeps the WAL.
  */
 export class WalSink implements AsyncDisposable {
@@ -53,6 +56,9 @@ export class WalSink implements AsyncDisposable {
   #durableLsn: Lsn
   /** When the oldest byte came in that is not durable yet. */
   #pendingSince: number | undefined
+  #lastReceivedAt = 0
+  #lastFlushedAt = 0
+  #flushTakesMs = 0
   #flushUpTo = 0n as Lsn
   #failure: unknown
   #changed = Promise.withResolvers<void>()
@@ -77,6 +83,13 @@ export class WalSink implements AsyncDisposable {
     return this.#pendingSince === undefined ? 0 : this.#options.clock.monotonic() - this.#pendingSince
   }
 
+  /** What lies in the spool, and what may lie there before the stream has to wait. */
+  get spooled(): { readonly usedBytes: number; readonly limitBytes: number } {
+    const { segmentBytes } = this.#options
+    const usedBytes = this.#waiting.length * segmentBytes + (this.#current?.receivedBytes ?? 0)
+    return { usedBytes, limitBytes: (maxWaitingSegments + 1) * segmentBytes }
+  }
+
   /** Takes WAL that follows what came before. Waits when too much is under way. */
   async append(data: Uint8Array): Promise<void> {
     for (let rest = data; rest.length > 0;) {
@@ -88,7 +101,7 @@ export class WalSink implements AsyncDisposable {
       rest = rest.subarray(piece.length)
       this.#receivedLsn = (this.#receivedLsn + BigInt(piece.length)) as Lsn
       await this.#compareWithStored(segment)
-      if (this.#receivedLsn > this.#durableLsn) this.#pendingSince ??= this.#options.clock.monotonic()
+      if (this.#receivedLsn > this.#durableLsn) this.#notePending()
       if (segment.receivedBytes === this.#options.segmentBytes) await this.#complete(segment)
     }
   }
@@ -139,11 +152,20 @@ export class WalSink implements AsyncDisposable {
       return
     }
     // Not forgotten: so nothing of this segment is flushed any more, however long the sink lives.
-    const { timeline } = this.#options
+    const { timeline, from, repository } = this.#options
+    const { description } = repository.store
     throw new Fault(
       archiveFaults['archive-diverged'],
-      `Cannot archive segment ${segment.name}: the repository holds other WAL of it than the server sends`,
-      { details: { segment: segment.name, timeline, startLsn: formatLsn(segment.startLsn) } },
+      `Cannot archive segment ${segment.name} of ${from}: ${description} holds other WAL of it, from another server that writes the same history`,
+      {
+        details: {
+          segment: segment.name,
+          timeline,
+          startLsn: formatLsn(segment.startLsn),
+          server: from,
+          store: description,
+        },
+      },
     )
   }
 
@@ -208,15 +230,34 @@ export class WalSink implements AsyncDisposable {
     // Before the stored beginning was compared nothing may be added to it.
     if (segment.stored !== undefined) return false
     if (segment.receivedBytes <= segment.flushedBytes) return false
-    return this.#durableLsn < this.#flushUpTo || this.pendingMs >= this.#options.flushMs
+    return this.#durableLsn < this.#flushUpTo || this.#untilFlushMs() <= 0
+  }
+
+  #notePending(): void {
+    this.#lastReceivedAt = this.#options.clock.monotonic()
+    if (this.#pendingSince !== undefined) return
+    this.#pendingSince = this.#lastReceivedAt
+    this.#notify()
+  }
+
+  #untilFlushMs(): number {
+    const { clock, flushMs } = this.#options
+    if (this.#pendingSince === undefined) return flushMs
+    const view = {
+      flushMs,
+      pendingSince: this.#pendingSince,
+      lastReceivedAt: this.#lastReceivedAt,
+      lastFlushedAt: this.#lastFlushedAt,
+      expectedMs: this.#flushTakesMs,
+    }
+    return flushTime(view) - clock.monotonic()
   }
 
   /** Until something changes, or until the unfinished segment is to be flushed. */
   async #rest(): Promise<void> {
-    const { clock, flushMs } = this.#options
     const over = new AbortController()
-    const waitMs = this.#pendingSince === undefined ? flushMs : Math.max(10, flushMs - this.pendingMs)
-    const asleep = clock.sleep(waitMs, { signal: over.signal }).catch(() => undefined)
+    const waitMs = Math.max(10, this.#untilFlushMs())
+    const asleep = this.#options.clock.sleep(waitMs, { signal: over.signal }).catch(() => undefined)
     await Promise.race([this.#changed.promise, asleep])
     over.abort()
   }
@@ -245,6 +286,8 @@ export class WalSink implements AsyncDisposable {
       endLsn: (segment.startLsn + BigInt(to)) as Lsn,
     }
     await putTail(repository, { cluster, ...part, bytes: await segment.file.read(from, to) }, { signal })
+    this.#lastFlushedAt = this.#options.clock.monotonic()
+    this.#flushTakesMs = expectDuration(this.#flushTakesMs, this.#lastFlushedAt - takenAt)
     const superseded = joined ? segment.parts.splice(0) : []
     segment.parts.push(part)
     segment.flushedBytes = to

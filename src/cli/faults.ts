@@ -11,6 +11,17 @@ export const cliFaults = defineFaults({
     meaning: 'A command needs a repository, and the configuration has none, or none of the given name.',
     hint: 'Add it to `repositories` in holdfast.yaml; `holdfast config reference repositories` explains the keys.',
   },
+  'cli-repository-is-first': {
+    exitClass: 'usage',
+    meaning: 'The first repository of the configuration was named where a copy of it was meant.',
+    hint: 'Name another of `repositories`; without `--repository` all of them are copied to.',
+  },
+  'cli-repository-is-copy': {
+    exitClass: 'usage',
+    meaning:
+      'A copy was named where something was to be written, which only the first repository of the configuration takes.',
+    hint: 'Leave `--repository` away; what is written to the first repository is copied to all others by itself.',
+  },
   'cli-not-confirmed': {
     exitClass: 'refused',
     meaning: 'Something would be overwritten, and nobody said that it may be.',

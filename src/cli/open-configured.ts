@@ -106,13 +106,92 @@ export async function openOrCreateRepository(
   return await openConfiguredRepository(config, options)
 }
 
-async function repositoryAccess(config: RepositoryConfig): Promise<KeyAccess> {
+/** The secrets that a repository's entry names, from their files. */
+export async function repositoryAccess(config: RepositoryConfig): Promise<KeyAccess> {
   const { passphraseFile, privateKeyFile } = config
   return {
     passphrase: passphraseFile === undefined ? undefined : await readSecretFile('passphraseFile', passphraseFile),
     privateKey:
       privateKeyFile === undefined ? undefined : { armored: await readSecretFile('privateKeyFile', privateKeyFile) },
   }
+}
+
+const copyPatienceMs = 10_000
+
+/**
+ * Opens the repository a command reads: the one named, else the first. Where the first cannot be read and a copy of it
+ * can, the fault says which.
+ */
+export async function openForReading(
+  config: Config,
+  name: string | undefined,
+  options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+): Promise<OpenedRepository> {
+  const chosen = chooseRepository(config, name)
+  try {
+    return await openConfiguredRepository(chosen, options)
+  } catch (error) {
+    const [first, ...copies] = config.repositories
+    if (chosen !== first || !(error instanceof Fault) || options.signal?.aborted === true) throw error
+    const readable = await firstReadable(copies, options)
+    if (readable === undefined) throw error
+    const { kind, message, details, cause } = error
+    const hint = `Its copy ${readable} can be read: \`--repository ${readable}\`. ${error.hint}`
+    throw new Fault(kind, message, { hint, details: { ...details, copy: readable }, cause })
+  }
+}
+
+async function firstReadable(
+  copies: readonly RepositoryConfig[],
+  { clock, signal }: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+): Promise<string | undefined> {
+  for (const copy of copies) {
+    const deadline = AbortSignal.any([AbortSignal.timeout(copyPatienceMs), ...(signal === undefined ? [] : [signal])])
+    try {
+      await using opened = await openConfiguredRepository(copy, { clock, signal: deadline })
+      return opened.name
+    } catch {
+      // What was asked for is the first; that a copy fails as well is no help to name.
+      signal?.throwIfAborted()
+    }
+  }
+  return undefined
+}
+
+/** The first repository and a store for a copy of it, which needs no key. */
+export async function openConfiguredRoute(
+  config: Config,
+  copy: RepositoryConfig,
+  options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+): Promise<AsyncDisposable & { readonly first: Repository; readonly copy: ObjectStore }> {
+  await using stack = new AsyncDisposableStack()
+  const first = stack.use(await openConfiguredRepository(chooseRepository(config, undefined), options))
+  const store = stack.use(await openConfiguredStore(copy, { clock: options.clock, copy: true }))
+  const opened = stack.move()
+  return { first: first.repository, copy: store, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+}
+
+/** Every repository but the first, or the one named. Throws `cli-no-repository` and `cli-repository-is-first`. */
+export function chooseCopies(config: Config, name: string | undefined): readonly RepositoryConfig[] {
+  const [first, ...copies] = config.repositories
+  if (name === undefined && copies.length > 0) return copies
+  const chosen = name === undefined ? undefined : chooseRepository(config, name)
+  if (chosen !== undefined && chosen !== first) return [chosen]
+  if (chosen === undefined) {
+    const message = 'Cannot copy: the configuration has no repository besides the first'
+    throw new Fault(cliFaults['cli-no-repository'], message, { details: { known: copies.map((copy) => copy.name) } })
+  }
+  const message = `Cannot copy to repository ${chosen.name}: it is the first, from which the others are copied`
+  throw new Fault(cliFaults['cli-repository-is-first'], message, { details: { repository: chosen.name } })
+}
+
+/** The repository that backups and dumps go to: only the first is written to. Throws `cli-repository-is-copy`. */
+export function chooseWritten(config: Config, name: string | undefined): RepositoryConfig {
+  const chosen = chooseRepository(config, name)
+  const [first] = config.repositories
+  if (chosen === first) return chosen
+  const message = `Cannot write to repository ${chosen.name}: it is a copy of ${first?.name}, and gets everything from there`
+  throw new Fault(cliFaults['cli-repository-is-copy'], message, { details: { repository: chosen.name } })
 }
 
 /** The repository a command works on: the one named, else the first. Throws `cli-no-repository`. */

@@ -219,6 +219,41 @@ test('a secret file must exist, have content, and be closed to others', async ()
   }
 })
 
+describe('copies of the first repository', () => {
+  const first = { name: 'local', type: 'filesystem', path: '/b/one', passphraseFile: '/d/passphrase' }
+  const copy = { name: 'offsite', type: 'filesystem', path: '/b/two' }
+  const withRepositories = (...repositories: readonly object[]): string =>
+    stringify({ ...(parse(minimal) as object), repositories })
+
+  test('use the keys of the first where they name none, and may have a bandwidth and rules of their own', () => {
+    const own = { ...copy, name: 'other', path: '/b/three', privateKeyFile: '/d/key' }
+    const limits = { bandwidth: '20MB', retention: { days: 90 } }
+    const { config } = parseConfig(withRepositories(first, { ...copy, ...limits }, own))
+    assert.deepEqual(
+      config?.repositories.map(({ passphraseFile, privateKeyFile }) => [passphraseFile, privateKeyFile]),
+      [
+        ['/d/passphrase', undefined],
+        ['/d/passphrase', undefined],
+        [undefined, '/d/key'],
+      ],
+    )
+    assert.equal(config?.repositories[1]?.bandwidth?.bytes, 20 << 20)
+    assert.equal(config?.repositories[1]?.retention?.days, 90)
+    assert.deepEqual(config === undefined ? '' : asWritten(config.repositories[1]?.bandwidth), '20MB')
+  })
+
+  test('the first needs a key and is no copy; each has a place of its own', () => {
+    const refused = (...repositories: readonly object[]): string => problemsOf(withRepositories(...repositories)).join()
+    assert.match(refused({ ...first, passphraseFile: undefined }, copy), /without one of them nothing opens/)
+    assert.match(refused({ ...first, bandwidth: '1MB' }), /no bandwidth here/)
+    assert.match(refused(first, { ...copy, path: '/b/../b/one/' }), /a place of its own, not that of local/)
+    assert.match(refused(first, { ...copy, path: '/b/one/within' }), /a place of its own/)
+    assert.match(refused(first, copy, { ...copy, name: 'third', path: '/b' }), /a place of its own/)
+    assert.match(refused(first, { ...copy, bandwidth: 'fast' }), /expected a size/)
+    assert.equal(refused(first, copy), '')
+  })
+})
+
 test('the repositories of the guide to stores are accepted as they stand there', async () => {
   const guide = await readFile(new URL('../../docs/guide/off-site-stores.md', import.meta.url), 'utf8')
   const blocks = [...guide.matchAll(/^```yaml\n(.*?)^```$/gms)].map((match) => match[1] ?? '')

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Fault } from '../std/fault.ts'
+import { withSharedKeys } from './copy-settings.ts'
 import { configFaults } from './faults.ts'
 import { describeIssues, parseYaml } from './problem.ts'
 import type { ConfigProblem } from './problem.ts'
@@ -74,6 +75,6 @@ export function parseConfig(text: string): ParsedConfig {
   const yaml = parseYaml(text)
   if (yaml.problems.length > 0) return { problems: yaml.problems }
   const result = configSchema.safeParse(yaml.value ?? {})
-  if (result.success) return { config: result.data }
+  if (result.success) return { config: { ...result.data, repositories: withSharedKeys(result.data.repositories) } }
   return { problems: describeIssues(configSchema, result.error.issues, yaml) }
 }

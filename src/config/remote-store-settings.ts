@@ -77,6 +77,14 @@ export const s3Settings = {
       }),
     })
     .optional(),
+  asOf: setting(
+    text(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d+)?Z$/, 'a moment in UTC like 2026-11-22T13:00:00Z').optional(),
+    {
+      about:
+        'Reads a bucket with versions as it was at this moment, also what was deleted or replaced since; nothing is written.',
+      change: 'restart',
+    },
+  ),
   conditionalCreate: setting(choice(['required', 'emulated']).optional(), {
     about:
       'What happens where the server cannot create only if absent. `required`: it is refused, the default for the first repository. `emulated`: we look first, the default for copies; with several writers an object can be overwritten.',

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { highestVerification } from '../repository/core/proof-name.ts'
 import { cronProblem, isTimeZone } from '../schedule/cron.ts'
 import { formatDuration, parseDuration } from '../std/duration.ts'
 import type { Duration } from '../std/duration.ts'
-import { choice, described, duration, onOff, setting } from './setting.ts'
+import { choice, described, duration, onOff, setting, wholeNumber } from './setting.ts'
 
 /** When a job runs: a cron expression, or one of a few words. */
 function schedule(...words: readonly string[]): z.ZodString {
@@ -99,6 +100,30 @@ const dump = z
   })
   .prefault({})
 
+const verify = z
+  .strictObject({
+    at: setting(schedule('off').prefault('0 4 * * SUN'), {
+      about: 'When the newest backup is verified, and the result recorded: `holdfast verify`.',
+      change: 'restart',
+    }),
+    level: setting(wholeNumber(0, highestVerification).prefault(2), {
+      about: 'How far it goes; `holdfast verify --help` says what each level proves.',
+      change: 'restart',
+    }),
+    ...timing,
+  })
+  .prefault({})
+
+const keyTest = z
+  .strictObject({
+    at: setting(schedule('off').prefault('0 3 * * *'), {
+      about: 'When every configured key is tried on every repository, so that a lost one is found before it is needed.',
+      change: 'restart',
+    }),
+    ...timing,
+  })
+  .prefault({})
+
 /** What the agent of the leader does by itself, and when. */
 export const schedulesSection = z
   .strictObject({
@@ -114,5 +139,7 @@ export const schedulesSection = z
     backup,
     expire,
     dump,
+    verify,
+    keyTest,
   })
   .prefault({})

@@ -3,9 +3,11 @@ import { isClusterName } from '../repository/core/object-names.ts'
 import { apiSection, coordinatorSection, durabilitySection, leaseSection } from './cluster-sections.ts'
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
+import { retentionSection } from './retention-section.ts'
 import { choice, setting, text } from './setting.ts'
+import { repositoriesSection, walSection } from './storage-sections.ts'
 import { schedulesSection } from './schedules-section.ts'
-import { repositoriesSection, retentionSection, walSection } from './storage-sections.ts'
+import { verificationSection } from './verification-section.ts'
 
 /**
  * `holdfast.yaml`. From this one schema come the parser and its errors, `holdfast config …`, the JSON Schema and
@@ -29,6 +31,7 @@ export const configSchema = z
     repositories: repositoriesSection,
     wal: walSection,
     retention: retentionSection,
+    verification: verificationSection,
     schedules: schedulesSection,
     log: z
       .strictObject({

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
+import { formatByteSize, parseByteSize } from '../std/byte-size.ts'
+import type { ByteSize } from '../std/byte-size.ts'
 import { formatDuration, parseDuration } from '../std/duration.ts'
 import type { Duration } from '../std/duration.ts'
 
@@ -20,7 +22,7 @@ export interface SettingFacts {
 }
 
 export interface ValueFacts {
-  readonly kind: 'text' | 'path' | 'duration' | 'number' | 'choice' | 'switch' | 'list' | 'map'
+  readonly kind: 'text' | 'path' | 'duration' | 'size' | 'number' | 'choice' | 'switch' | 'list' | 'map'
   /** Continues "expected …": `a duration from 1s to 1m, like 5s`. */
   readonly expects: string
   readonly unit?: string
@@ -78,6 +80,12 @@ export function duration(min: string, max: string): z.ZodType<Duration, string> 
   return described(schema, { kind: 'duration', expects, unit: 'ms, s, m, h, d' })
 }
 
+export function byteSize(min: string, max: string): z.ZodType<ByteSize, string> {
+  const schema = bounded(parseByteSize, (read) => read.bytes, min, max)
+  const expects = `a size with its unit (B, kB, MB, GB) from ${min} to ${max}`
+  return described(schema, { kind: 'size', expects, unit: 'B, kB, MB, GB' })
+}
+
 function bounded<Parsed>(
   parse: (text: string) => Parsed | undefined,
   amount: (parsed: Parsed) => number,
@@ -133,6 +141,7 @@ export function asWritten(parsed: unknown): unknown {
   if (typeof parsed !== 'object' || parsed === null) return parsed
   const keys = Object.keys(parsed)
   if (keys.length === 1 && 'ms' in parsed) return formatDuration(parsed as Duration)
+  if (keys.length === 1 && 'bytes' in parsed) return formatByteSize(parsed as ByteSize)
   if (Array.isArray(parsed)) return parsed.map(asWritten)
   return Object.fromEntries(Object.entries(parsed).map(([key, item]) => [key, asWritten(item)]))
 }

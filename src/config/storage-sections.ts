@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { checkS3Credentials, checkWebDavLogin, s3Settings, webDavSettings } from './remote-store-settings.ts'
+import { checkCopies, copySettings } from './copy-settings.ts'
 import { absolutePath, duration, kind, list, setting, text, wholeNumber } from './setting.ts'
 
 const repositoryName = setting(
@@ -14,7 +15,8 @@ const repositoryName = setting(
 /** What opens a repository and how it is written, wherever it is. */
 const repositoryKeys = {
   passphraseFile: setting(absolutePath().optional(), {
-    about: 'A file with the passphrase that opens the repository.',
+    about:
+      'A file with the passphrase that opens the repository. A copy without keys of its own uses those of the first.',
     change: 'restart',
     secret: true,
     example: '/etc/holdfast/repository.passphrase',
@@ -37,34 +39,21 @@ const repositoryKeys = {
   }),
 }
 
-function requireKey(
-  repository: { readonly passphraseFile?: string | undefined; readonly privateKeyFile?: string | undefined },
-  context: z.core.$RefinementCtx,
-): void {
-  if (repository.passphraseFile !== undefined || repository.privateKeyFile !== undefined) return
-  context.addIssue({
-    code: 'custom',
-    path: [],
-    message: 'passphraseFile or privateKeyFile: without one of them nothing opens the repository',
-  })
-}
-
-const filesystemRepository = z
-  .strictObject({
-    name: repositoryName,
-    type: setting(kind('filesystem'), {
-      about: '`filesystem`: a directory, local or mounted.',
-      change: 'restart',
-      example: 'filesystem',
-    }),
-    path: setting(absolutePath(), {
-      about: 'The directory of the repository.',
-      change: 'restart',
-      example: '/srv/backup/holdfast',
-    }),
-    ...repositoryKeys,
-  })
-  .superRefine(requireKey)
+const filesystemRepository = z.strictObject({
+  name: repositoryName,
+  type: setting(kind('filesystem'), {
+    about: '`filesystem`: a directory, local or mounted.',
+    change: 'restart',
+    example: 'filesystem',
+  }),
+  path: setting(absolutePath(), {
+    about: 'The directory of the repository.',
+    change: 'restart',
+    example: '/srv/backup/holdfast',
+  }),
+  ...repositoryKeys,
+  ...copySettings,
+})
 
 const s3Repository = z
   .strictObject({
@@ -76,11 +65,9 @@ const s3Repository = z
     }),
     ...s3Settings,
     ...repositoryKeys,
+    ...copySettings,
   })
-  .superRefine((repository, context) => {
-    requireKey(repository, context)
-    checkS3Credentials(repository, context)
-  })
+  .superRefine(checkS3Credentials)
 
 const webDavRepository = z
   .strictObject({
@@ -92,15 +79,16 @@ const webDavRepository = z
     }),
     ...webDavSettings,
     ...repositoryKeys,
+    ...copySettings,
   })
-  .superRefine((repository, context) => {
-    requireKey(repository, context)
-    checkWebDavLogin(repository, context)
-  })
+  .superRefine(checkWebDavLogin)
 
-/** Where backups and WAL go; the first repository is the one commands use when none is named. */
+/** One repository, in a configuration or made from an address. */
+export const repositorySchema = z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository])
+
+/** Where backups and WAL go: the first repository. Every other is a copy of it in another place. */
 export const repositoriesSection = z
-  .array(z.discriminatedUnion('type', [filesystemRepository, s3Repository, webDavRepository]))
+  .array(repositorySchema)
   .max(8)
   .superRefine((repositories, context) => {
     const seen = new Set<string>()
@@ -110,59 +98,16 @@ export const repositoriesSection = z
       }
       seen.add(repository.name)
     })
+    checkCopies(repositories, context)
   })
   .prefault([])
 
 export const walSection = z
   .strictObject({
-    flush: setting(duration('1s', '1m').prefault('5s'), {
+    flush: setting(duration('200ms', '1m').prefault('5s'), {
       about:
-        'How often the unfinished WAL segment is written to the repositories: the most that losing every node costs.',
+        'How old WAL may become before it is in the first repository: the most that losing every node costs. The unfinished segment is written that often while the server is busy, and soon after the last commit when it is not.',
       change: 'restart',
     }),
-  })
-  .prefault({})
-
-const keepAmount = (about: string, most: number): z.ZodPrefault<z.ZodNumber> =>
-  setting(wholeNumber(0, most).prefault(0), { about, change: 'reload' })
-
-const dumpAmount = (about: string, most: number): z.ZodOptional<z.ZodNumber> =>
-  setting(wholeNumber(0, most).optional(), { about, change: 'reload' })
-
-/** Rules for dumps that are not those for backups. */
-const dumpRetention = z
-  .strictObject({
-    days: dumpAmount(
-      'Dumps of the last so many days stay; without it as many as of backups, and so for each of these.',
-      36_500,
-    ),
-    count: dumpAmount('So many of the newest dumps of each database stay however old they are.', 10_000),
-    daily: dumpAmount('The newest dump of each database of each of so many days (UTC) stays.', 3660),
-    weekly: dumpAmount('The same for weeks, which begin on Monday.', 520),
-    monthly: dumpAmount('The same for months.', 1200),
-    yearly: dumpAmount('The same for years.', 100),
-  })
-  .prefault({})
-
-/** What `holdfast expire` keeps: a backup goes when no rule keeps it. */
-export const retentionSection = z
-  .strictObject({
-    days: setting(wholeNumber(0, 36_500, 'days').prefault(30), {
-      about:
-        'Every moment of the last so many days stays restorable: all backups in them, one before, and all WAL since.',
-      change: 'reload',
-    }),
-    count: setting(wholeNumber(0, 10_000).prefault(2), {
-      about: 'So many of the newest backups stay however old they are, with all WAL since.',
-      change: 'reload',
-    }),
-    daily: keepAmount(
-      'The newest backup of each of so many days (UTC) stays as it is, without the WAL after it.',
-      3660,
-    ),
-    weekly: keepAmount('The same for weeks, which begin on Monday.', 520),
-    monthly: keepAmount('The same for months.', 1200),
-    yearly: keepAmount('The same for years.', 100),
-    dumps: dumpRetention,
   })
   .prefault({})

@@ -1,4 +1,4 @@
-import { constants, zstdCompressSync } from 'node:zlib'
+import type { ZstdCompressor } from '../std/zstd.ts'
 import type { Codec } from './core/pack-layout.ts'
 
 /** The content of a record as it will be sealed. */
@@ -12,15 +12,14 @@ export interface RecordContent {
 /** It is the fastest, and PostgreSQL's pages get no smaller at 3: `docs/decisions/0007-zstd-level-1.md`. */
 export const defaultCompressionLevel = 1
 
-/** Data that zstd cannot make smaller is stored as it is: that reads faster. */
-export function compressRecord(plain: Uint8Array, level: number = defaultCompressionLevel): RecordContent {
+/**
+ * Data that zstd cannot make smaller is stored as it is: that reads faster. The body is good until the compressor, or
+ * whoever gave the plain content, is used again.
+ */
+export function compressRecord(plain: Uint8Array, { compress }: ZstdCompressor): RecordContent {
   const rawBytes = plain.length
   if (rawBytes === 0) return { codec: 'none', body: plain, rawBytes }
-  const compressed = zstdCompressSync(plain, {
-    // An output buffer that surely holds everything saves zlib from collecting pieces.
-    chunkSize: plain.length + (plain.length >> 7) + 1024,
-    params: { [constants.ZSTD_c_compressionLevel]: level },
-  })
+  const compressed = compress(plain)
   return compressed.length < rawBytes
     ? { codec: 'zstd', body: compressed, rawBytes }
     : { codec: 'none', body: plain, rawBytes }

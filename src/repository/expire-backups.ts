@@ -1,16 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../std/clock.ts'
+import { Fault } from '../std/fault.ts'
 import type { StoreOptions } from '../store/object-store.ts'
 import { announceCollection, readCollections, withdrawCollection } from './collection-notes.ts'
 import { isEmptyPlan, planCollection, type CollectionPlan, type CollectionView } from './core/collection.ts'
 import type { CollectionNote } from './core/collection-note.ts'
-import { commitObject, sessionObject } from './core/object-names.ts'
+import { backupOfPack, commitObject, sessionObject } from './core/object-names.ts'
 import type { RetentionPolicy } from './core/retention.ts'
-import { observeCollection } from './observe-collection.ts'
+import { observeCollection, observeFirst } from './observe-collection.ts'
+import { repositoryFaults } from './faults.ts'
 import { assertClusterName, type Repository } from './repository.ts'
 
 export interface ExpireOptions extends StoreOptions {
   readonly clock: Pick<Clock, 'wall'>
+  /** The first repository, where this one is a copy of it: what the first has stays in the copy. */
+  readonly first?: Repository | undefined
   /** Only decides; writes and removes nothing. */
   readonly dryRun?: boolean | undefined
   /** Told before each object is removed. */
@@ -34,7 +38,7 @@ export async function expireBackups(
   const { clock, dryRun = false } = options
   // Before looking: of those announced later, what they name may have come after we looked.
   const earlier = dryRun ? [] : await readCollections(repository, cluster, options)
-  const view = await observeCollection(repository, cluster, [], options)
+  const view = await observe(repository, cluster, [], options)
   const intended = planCollection(view, { policy, now: clock.wall() })
   if (dryRun) return intended
   if (isEmptyPlan(intended)) {
@@ -45,15 +49,40 @@ export async function expireBackups(
     collection: randomBytes(8).toString('hex'),
     backups: [...goingBackups(intended), ...intended.deadSessions],
     wal: intended.walRanges,
+    leftovers: leftoversOf(intended),
   }
   await announceCollection(repository, cluster, note, options)
   // Only now does looking count: whoever is not seen here sees the announcement.
-  const seen = await observeCollection(repository, cluster, intended.deadSessions, options)
+  const seen = await observe(repository, cluster, intended.deadSessions, options)
   const plan = planCollection(seen, { policy, now: clock.wall(), agreed: intended })
   await remove(repository, cluster, plan, options)
   await withdrawCollection(repository, cluster, note.collection, options)
   await withdrawDone(repository, cluster, { earlier, view: seen, plan }, options)
   return plan
+}
+
+async function observe(
+  repository: Repository,
+  cluster: string,
+  ended: readonly string[],
+  options: ExpireOptions,
+): Promise<CollectionView> {
+  const view = await observeCollection(repository, cluster, ended, options)
+  if (options.first === undefined) return view
+  const first = await observeFirst(options.first, cluster, options)
+  if (first.backups.size > 0 || view.commits.length === 0) return { ...view, first }
+  throw new Fault(
+    repositoryFaults['repository-first-empty'],
+    `Cannot expire anything in ${repository.store.description}: it holds ${view.commits.length} backups, and ${options.first.store.description}, whose copy it is, none`,
+    { details: { copy: repository.store.description, first: options.first.store.description } },
+  )
+}
+
+/** Backups whose packs go although they themselves are neither listed nor dead: a copy may want them again. */
+function leftoversOf(plan: CollectionPlan): readonly string[] {
+  const named = new Set([...plan.verdicts.map(({ backup }) => backup), ...plan.deadSessions])
+  const packs = plan.removals.filter(({ kind }) => kind === 'pack')
+  return [...new Set(packs.map(({ key }) => backupOfPack(key)))].filter((backup) => !named.has(backup))
 }
 
 function goingBackups({ verdicts }: CollectionPlan): readonly string[] {

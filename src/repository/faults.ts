@@ -30,12 +30,45 @@ export const repositoryFaults = defineFaults({
   'repository-key-missing': {
     exitClass: 'integrity',
     meaning: 'An object was encrypted with a data key that none of the key objects we can open holds.',
-    hint: 'Bring back the key object with the named id below keys/, or open the repository with the passphrase or private key that it is for.',
+    hint: 'Bring back the key object with the named id below keys/, or open the repository with the passphrase or private key that it is for. Where `holdfast keys rotate` was interrupted, run it again.',
   },
   'repository-key-unprotected': {
     exitClass: 'usage',
     meaning: 'A repository was to be created, or opened, with neither a passphrase nor an OpenPGP key.',
     hint: 'Give a passphrase file, or OpenPGP public keys as recipients.',
+  },
+  'repository-key-name-invalid': {
+    exitClass: 'usage',
+    meaning: 'A passphrase or recipient was to be added under a name that cannot be used.',
+    hint: 'Use up to 40 letters, digits, dot, underscore and hyphen, beginning with a letter or digit; `first` is reserved.',
+  },
+  'repository-key-name-taken': {
+    exitClass: 'refused',
+    meaning: 'A passphrase or recipient was to be added under a name that another one has.',
+    hint: '`holdfast keys list` shows the names; choose another with --name, or remove the one that has it.',
+  },
+  'repository-key-not-found': {
+    exitClass: 'notFound',
+    meaning: 'No passphrase or recipient of the repository has the given name.',
+    hint: '`holdfast keys list` shows the names.',
+  },
+  'repository-key-last': {
+    exitClass: 'refused',
+    meaning:
+      'A passphrase or recipient was to be removed without which the configured secret no longer opens everything.',
+    hint: 'Add the new one first (`holdfast keys add`), put it into the configuration, try it with `holdfast keys test`, and then remove the old one.',
+  },
+  'repository-key-uncovered': {
+    exitClass: 'refused',
+    meaning:
+      'A new data key was to be made that somebody who opens the repository now could not open. Nothing was written.',
+    hint: 'Give the public keys of all recipients with --recipient, or remove the named ones first (`holdfast keys remove`).',
+  },
+  'repository-recipient-missing': {
+    exitClass: 'refused',
+    meaning:
+      'The configuration names a recipient for whom the repository has no key object, so its private key opens nothing.',
+    hint: 'Add it with `holdfast keys add --recipient FILE`, or take it out of recipientFiles.',
   },
   'repository-object-missing': {
     exitClass: 'integrity',
@@ -87,6 +120,11 @@ export const repositoryFaults = defineFaults({
     exitClass: 'integrity',
     meaning: 'Nothing can be removed safely, since what a backup needs cannot be read: its commit is damaged.',
     hint: 'Copy the named commit.json back from another copy of the repository, or delete it by hand to give that backup up; nothing was removed.',
+  },
+  'repository-first-empty': {
+    exitClass: 'refused',
+    meaning: 'A copy holds backups and the first repository none, so that nothing may expire from the copy.',
+    hint: 'Find out what happened to the first repository. If it is lost, make the copy the first one of the configuration.',
   },
   'repository-thread-failed': {
     exitClass: 'failed',

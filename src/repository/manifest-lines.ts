@@ -1,4 +1,5 @@
-import { compressRecord, type RecordContent } from './compress-record.ts'
+import { createZstdCompressor } from '../std/zstd.ts'
+import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import { encodeManifestFile, type ManifestFile } from './core/manifest.ts'
 
 /**
@@ -22,12 +23,13 @@ export const manifestRecordBytes: number = 1024 * 1024
 
 export function createManifestLines(): ManifestLinesWriter {
   const chunks: RecordContent[] = []
+  const compressor = createZstdCompressor(defaultCompressionLevel)
   let waiting: string[] = []
   let [waitingLength, fileCount, dataBytes] = [0, 0, 0]
   const flush = (): void => {
     const bytes = Buffer.from(waiting.join(''))
     for (let at = 0; at < bytes.length; at += manifestRecordBytes) {
-      chunks.push(compactly(compressRecord(bytes.subarray(at, at + manifestRecordBytes))))
+      chunks.push(compactly(compressRecord(bytes.subarray(at, at + manifestRecordBytes), compressor)))
     }
     waiting = []
     waitingLength = 0
@@ -72,7 +74,7 @@ export function joinManifestLines(all: readonly ManifestLines[]): ManifestLines 
   }
 }
 
-/** In memory of its own size: what zlib gives lies in a buffer that has room for all of the plain content. */
+/** In memory of its own: the compressor is used again. */
 function compactly(content: RecordContent): RecordContent {
   return { ...content, body: Uint8Array.from(content.body) }
 }

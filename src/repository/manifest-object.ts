@@ -1,4 +1,3 @@
-import { compressRecord } from './compress-record.ts'
 import { sameFacts } from './core/backup-facts.ts'
 import type { Commit } from './core/commit.ts'
 import {
@@ -21,8 +20,7 @@ export function sealManifest(keyring: Keyring, head: ManifestHead, lines: Manife
   let offset = 0
   const first = Buffer.from(encodeManifestHead(head))
   for (; offset < first.length; offset += manifestRecordBytes) {
-    const content = compressRecord(first.subarray(offset, offset + manifestRecordBytes))
-    builder.addCompressed({ type: 'manifest', meta: { offset } }, content)
+    builder.add({ type: 'manifest', meta: { offset }, plain: first.subarray(offset, offset + manifestRecordBytes) })
   }
   offset = first.length
   for (const content of lines.chunks()) {
@@ -68,7 +66,7 @@ function* linesOf(pack: OpenPack): Generator<string, undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let begun = ''
   for (const number of pack.records.keys()) {
-    const lines = (begun + decoder.decode(pack.read(number), { stream: true })).split('\n')
+    const lines = (begun + decoder.decode(pack.readBriefly(number), { stream: true })).split('\n')
     begun = lines.pop() ?? ''
     yield* lines
   }

@@ -4,7 +4,7 @@ import type { TimelineId } from '../wal/core/lsn.ts'
 import { firstTimelineHistory, parseTimelineHistory, type TimelineHistory } from '../wal/core/timeline-history.ts'
 import { listBackups } from './catalogue.ts'
 import { readClusterIdentity } from './cluster-identity.ts'
-import type { BackupObject, CollectionView, WalObject } from './core/collection.ts'
+import type { BackupObject, CollectionView, FirstRepository, WalObject } from './core/collection.ts'
 import type { Commit } from './core/commit.ts'
 import {
   backupsPrefix,
@@ -60,6 +60,19 @@ export async function observeCollection(
   const first = timelines.includes(1 as TimelineId) && !wal.histories.some(({ timeline }) => timeline === 1)
   const histories = first ? [firstTimelineHistory(), ...wal.histories] : wal.histories
   return { ...wal, packs, manifests, sessions, interrupted, commits, holds, gaps, timelines, histories }
+}
+
+/** What the first repository has of a cluster, for an expiry in a copy of it. */
+export async function observeFirst(
+  first: Repository,
+  cluster: string,
+  options: StoreOptions = {},
+): Promise<FirstRepository> {
+  const keys = new Set<string>()
+  for await (const { key } of first.store.list(`${cluster}/`, options)) keys.add(key)
+  const prefix = backupsPrefix(cluster)
+  const commits = [...keys].filter((key) => key.startsWith(prefix) && key.endsWith('/commit.json'))
+  return { keys, backups: new Set(commits.map((key) => key.slice(prefix.length, -'/commit.json'.length))) }
 }
 
 async function listCommits(repository: Repository, cluster: string, options: StoreOptions): Promise<readonly Commit[]> {

@@ -1,4 +1,4 @@
-import type { PrivateKey } from 'openpgp'
+import type { Message, PrivateKey, PublicKey } from 'openpgp'
 import { createSecretKey } from 'node:crypto'
 import { Fault } from '../std/fault.ts'
 import type { Secret } from '../std/secret.ts'
@@ -6,6 +6,7 @@ import { fieldsOf } from './core/json-fields.ts'
 import { Malformed } from './core/malformed.ts'
 import { repositoryFaults } from './faults.ts'
 import type { DataKey } from './keyring.ts'
+import { openPassphraseMessage } from './passphrase-message.ts'
 
 /** What can open a key object: the repository's passphrase, or an OpenPGP private key it was encrypted to. */
 export interface KeyAccess {
@@ -36,9 +37,7 @@ export async function wrapKey(key: WrappedKey, access: KeyRecipients): Promise<U
     repositoryId: key.repositoryId,
     createdAt: key.createdAt,
   }
-  const encryptionKeys = await Promise.all(
-    (access.recipients ?? []).map((armoredKey) => openpgp.readKey({ armoredKey }).catch(unusableRecipient)),
-  )
+  const encryptionKeys = await Promise.all((access.recipients ?? []).map(readRecipient))
   const armored = await openpgp.encrypt({
     message: await openpgp.createMessage({ text: `${JSON.stringify(plain)}\n` }),
     ...(access.passphrase === undefined ? {} : { passwords: [passphraseText(access.passphrase)] }),
@@ -57,14 +56,36 @@ export async function wrapKey(key: WrappedKey, access: KeyRecipients): Promise<U
   return Buffer.from(armored)
 }
 
-/** The data key in a key object; undefined when `access` does not open it. Throws {@link Malformed} for damage. */
-export async function unwrapKey(object: Uint8Array, access: KeyAccess): Promise<WrappedKey | undefined> {
+/** For whom a key object is encrypted, as it says itself without being opened. */
+export interface KeyProtection {
+  /** How many passphrases open it. */
+  readonly passphrases: number
+  /** The key ids of the (sub)keys that open it, 16 upper-case hexadecimal digits. */
+  readonly recipients: readonly string[]
+}
+
+/** What a key object says, with the data key in it where `access` opens it. Throws {@link Malformed} for damage. */
+export async function openKeyMessage(
+  object: Uint8Array,
+  access: KeyAccess,
+): Promise<{ readonly key: WrappedKey | undefined; readonly protection: KeyProtection }> {
+  const quick = openQuickly(object, access)
+  if (quick !== undefined) return quick
   const openpgp = await import('openpgp')
   const message = await openpgp
     .readMessage({ armoredMessage: Buffer.from(object).toString('utf8') })
     .catch((error: unknown) => {
       throw new Malformed('altered', `it is not an OpenPGP message: ${messageOf(error)}`)
     })
+  const protection = {
+    passphrases: message.packets.filterByTag(openpgp.enums.packet.symEncryptedSessionKey).length,
+    recipients: message.getEncryptionKeyIDs().map((id) => id.toHex().toUpperCase()),
+  }
+  return { key: await unwrapKey(message, access), protection }
+}
+
+async function unwrapKey(message: Message<string>, access: KeyAccess): Promise<WrappedKey | undefined> {
+  const openpgp = await import('openpgp')
   const decryptionKeys = access.privateKey === undefined ? [] : [await openPrivateKey(access.privateKey)]
   try {
     const { data } = await openpgp.decrypt({
@@ -77,6 +98,33 @@ export async function unwrapKey(object: Uint8Array, access: KeyAccess): Promise<
     if (error instanceof Malformed) throw error
     return undefined
   }
+}
+
+/** With the passphrase and without the library, where that is possible. */
+function openQuickly(
+  object: Uint8Array,
+  { passphrase }: KeyAccess,
+): { readonly key: WrappedKey; readonly protection: KeyProtection } | undefined {
+  if (passphrase === undefined) return undefined
+  const opened = openPassphraseMessage(Buffer.from(object).toString('latin1'), passphraseText(passphrase))
+  if (opened === undefined) return undefined
+  const { plain, ...protection } = opened
+  return { key: parseWrappedKey(Buffer.from(plain).toString('utf8')), protection }
+}
+
+/** An armored public key that can be encrypted to now: one that has expired or was revoked is refused. */
+async function readRecipient(armoredKey: string): Promise<PublicKey> {
+  const openpgp = await import('openpgp')
+  const key = await openpgp.readKey({ armoredKey }).catch(unusableRecipient)
+  if (key.isPrivate()) unusableRecipient(new Error('it is a private key, which belongs to its owner alone'))
+  await key.getEncryptionKey().catch(unusableRecipient)
+  return key
+}
+
+/** The key ids by which messages name a recipient: its key and its subkeys. Throws like encrypting to it. */
+export async function recipientKeyIds(armoredKey: string): Promise<readonly string[]> {
+  const key = await readRecipient(armoredKey)
+  return key.getKeyIDs().map((id) => id.toHex().toUpperCase())
 }
 
 /** Passphrases come from files, and files end with a line break that is not part of them. */

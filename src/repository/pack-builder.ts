@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { compressRecord, type RecordContent } from './compress-record.ts'
+import { createZstdCompressor } from '../std/zstd.ts'
+import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import {
   encodePackEntry,
   encodePackHeader,
@@ -53,6 +54,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
   bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
   const index = new GrowingBytes()
   let recordCount = 0
+  const compressor = createZstdCompressor(options.compressionLevel ?? defaultCompressionLevel)
   let finished = false
   const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
     const meta = encodeRecordMeta(record)
@@ -76,7 +78,7 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     get sizeBytes() {
       return bytes.length + index.length + tagBytes + packTrailerBytes
     },
-    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, options.compressionLevel)),
+    add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, compressor)),
     addCompressed,
     finish() {
       if (finished) throw new Error('the pack is finished')

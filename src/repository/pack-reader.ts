@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { zstdDecompressSync } from 'node:zlib'
+import { createZstdDecompressor, type ZstdDecompressor } from '../std/zstd.ts'
 import { Malformed } from './core/malformed.ts'
 import {
   assertTrailerFits,
@@ -24,6 +24,8 @@ export interface OpenPack {
   readonly records: readonly PackRecord[]
   /** The content of a record, authenticated; throws `repository-object-damaged`. */
   read(number: number): Uint8Array
+  /** The same, good until the next call: for whoever reads one record after the other. */
+  readBriefly(number: number): Uint8Array
 }
 
 export type PackRecord = RecordDescription & { readonly rawBytes: number; readonly storedBytes: number }
@@ -58,7 +60,9 @@ export function openPack(keyring: Keyring, objectKey: string, bytes: Uint8Array,
       rawBytes: entry.rawBytes,
       storedBytes: entry.storedBytes,
     }))
-    return { objectKey, sha256, records, read: (number) => readRecord(objectKey, bytes, entries, cipher, number) }
+    const sealed: SealedPack = { objectKey, bytes, entries, cipher, decompressor: createZstdDecompressor() }
+    const readBriefly = (number: number): Uint8Array => readRecord(sealed, number)
+    return { objectKey, sha256, records, readBriefly, read: (number) => Uint8Array.from(readBriefly(number)) }
   })
 }
 
@@ -95,32 +99,20 @@ function readIndex(objectKey: string, bytes: Uint8Array, trailer: PackTrailer, c
   return decodePackIndex(index, trailer)
 }
 
-function readRecord(
-  objectKey: string,
-  bytes: Uint8Array,
-  entries: readonly RecordEntry[],
-  cipher: PackCipher,
-  number: number,
-): Uint8Array {
+interface SealedPack {
+  readonly objectKey: string
+  readonly bytes: Uint8Array
+  readonly entries: readonly RecordEntry[]
+  readonly cipher: PackCipher
+  readonly decompressor: ZstdDecompressor
+}
+
+function readRecord({ objectKey, bytes, entries, cipher, decompressor }: SealedPack, number: number): Uint8Array {
   const entry = entries[number]
   if (entry === undefined) throw objectFault(objectKey, 'altered', `it has no record ${number}`)
   const stored = bytes.subarray(entry.offset, entry.offset + entry.storedBytes)
   const body = unsealRecord(cipher, { number, type: entry.type }, stored)
-  const plain = body === undefined ? undefined : decompress(entry, body)
+  const plain = body === undefined || entry.codec === 'none' ? body : decompressor.decompress(body, entry.rawBytes)
   if (plain?.length !== entry.rawBytes) throw objectFault(objectKey, 'altered', `record ${number} does not open`)
   return plain
-}
-
-/** The plain content, or undefined when the body is not what zstd writes. */
-function decompress(entry: RecordEntry, body: Uint8Array): Uint8Array | undefined {
-  if (entry.codec === 'none') return body
-  try {
-    return zstdDecompressSync(body, {
-      // An output buffer that holds everything saves zlib from collecting pieces.
-      chunkSize: Math.max(64, entry.rawBytes),
-      maxOutputLength: Math.max(1, entry.rawBytes),
-    })
-  } catch {
-    return undefined
-  }
 }

@@ -4,7 +4,6 @@ import { Fault } from '../std/fault.ts'
 import type { ObjectStore, StoreOptions } from '../store/object-store.ts'
 import { decodeCheckedJson, encodeCheckedJson, formatVersion } from './checked-json.ts'
 import { fieldsOf } from './core/json-fields.ts'
-import { Malformed } from './core/malformed.ts'
 import {
   guideObject,
   isClusterName,
@@ -16,7 +15,8 @@ import {
 import { objectFault } from './damage.ts'
 import { repositoryFaults } from './faults.ts'
 import type { Keyring } from './keyring.ts'
-import { unwrapKey, wrapKey, type KeyAccess, type KeyRecipients, type WrappedKey } from './openpgp-keys.ts'
+import { openedKeys, readKeyObjects } from './key-objects.ts'
+import { wrapKey, type KeyAccess, type KeyRecipients, type WrappedKey } from './openpgp-keys.ts'
 import { restoreGuide } from './restore-kit/restore-guide.ts'
 import { readRestoreProgram } from './restore-kit/restore-program.ts'
 import { readIfStored, readStored, storeOnce } from './stored-objects.ts'
@@ -32,6 +32,9 @@ export interface Repository {
   /** zstd's level for what is stored from now on; undefined: the default one. */
   readonly compressionLevel?: number | undefined
 }
+
+/** A repository that need not be open: what is known of it without a key. */
+export type RepositoryPlace = Pick<Repository, 'id' | 'store'>
 
 /**
  * Makes a repository in a store. `repository.json` comes last, so a crash leaves no repository, and making it again
@@ -76,6 +79,17 @@ export async function openRepository(
   options: KeyAccess & StoreOptions & Pick<Repository, 'compressionLevel'>,
 ): Promise<Repository> {
   if (options.passphrase === undefined && options.privateKey === undefined) throw unprotected('open')
+  const { id, createdAt } = await identifyRepository(store, options)
+  const keys = await openKeys(store, id, options)
+  const { compressionLevel } = options
+  return { id, createdAt, store, keyring: { repositoryId: id, current: keys[0], keys }, compressionLevel }
+}
+
+/** What a repository says of itself, without a key. Throws like {@link openRepository}. */
+export async function identifyRepository(
+  store: ObjectStore,
+  options: StoreOptions = {},
+): Promise<RepositoryPlace & { readonly createdAt: string }> {
   const description = await readIfStored(store, repositoryObject, options)
   if (description === undefined) {
     await requireVacant(store, options)
@@ -87,14 +101,20 @@ export async function openRepository(
       },
     )
   }
-  const { id, createdAt } = decodeCheckedJson(repositoryObject, description, (value) => {
+  return { ...decodeDescription(description), store }
+}
+
+/** Which repository a store holds; undefined when it holds none. */
+export async function readRepositoryId(store: ObjectStore, options: StoreOptions = {}): Promise<string | undefined> {
+  const description = await readIfStored(store, repositoryObject, options)
+  return description === undefined ? undefined : decodeDescription(description).id
+}
+
+function decodeDescription(bytes: Uint8Array): { readonly id: string; readonly createdAt: string } {
+  return decodeCheckedJson(repositoryObject, bytes, (value) => {
     const fields = fieldsOf(value, 'repository')
     return { id: fields.text('repositoryId'), createdAt: fields.text('createdAt') }
   })
-  const keys = await openKeys(store, id, options)
-  const current = keys.reduce((newest, key) => (key.createdAt > newest.createdAt ? key : newest))
-  const { compressionLevel } = options
-  return { id, createdAt, store, keyring: { repositoryId: id, current, keys }, compressionLevel }
 }
 
 /** Throws `repository-name-invalid` unless objects of a cluster can be named with this. */
@@ -107,30 +127,21 @@ export function assertClusterName(name: string): void {
   )
 }
 
-/** At least one key, each id once. Keys of another repository, left by a creator that crashed, do not count. */
+/** At least one key, each id once, the newest first. */
 async function openKeys(
   store: ObjectStore,
   repositoryId: string,
   options: KeyAccess & StoreOptions,
 ): Promise<[WrappedKey, ...WrappedKey[]]> {
-  const opened = new Map<string, WrappedKey>()
-  const damaged: Fault[] = []
-  const tried: string[] = []
-  for await (const { key: object } of store.list(keysPrefix, options)) {
-    tried.push(object)
-    try {
-      const found = await unwrapKey(await readStored(store, object, options), options)
-      if (found?.repositoryId === repositoryId) opened.set(found.id, found)
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error
-      damaged.push(objectFault(object, error.problem, error.message, error))
-    }
-  }
-  const [first, ...others] = opened.values()
-  if (first !== undefined) return [first, ...others]
-  if (tried.length === 0) throw objectFault(keysPrefix, 'missing', `${store.description} has no key objects`)
+  const objects = await readKeyObjects(store, repositoryId, { ...options, enough: true })
+  const [newest, ...others] = openedKeys(objects)
+  if (newest !== undefined) return [newest, ...others]
+  if (objects.length === 0) throw objectFault(keysPrefix, 'missing', `${store.description} has no key objects`)
   // One that is damaged may be the one that would have opened.
-  if (damaged[0] !== undefined) throw damaged[0]
+  for (const { object, state } of objects) {
+    if (state.kind === 'damaged') throw objectFault(object, state.because.problem, state.because.message, state.because)
+  }
+  const tried = objects.map(({ object }) => object)
   throw new Fault(
     repositoryFaults['repository-wrong-key'],
     `Cannot open the repository in ${store.description}: the passphrase or private key does not open ${tried.join(', ')}`,
@@ -142,7 +153,7 @@ async function openKeys(
  * A place without `repository.json` that holds more than a creator that crashed leaves behind is a damaged repository, or
  * none of ours: a new repository there would shut the old one for good.
  */
-async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
+export async function requireVacant(store: ObjectStore, options: StoreOptions): Promise<void> {
   for await (const { key } of store.list('', options)) {
     if (key === guideObject || key === restoreProgramObject || key.startsWith(keysPrefix)) continue
     // A racing creator may have come to its end since we looked, and its repository be in use.

@@ -75,7 +75,7 @@ const takeOverLimit = 16
 export async function openSession(
   repository: Repository,
   cluster: string,
-  note: Omit<SessionNote, 'takesOver' | 'beganAt'> & {
+  note: Omit<SessionNote, 'takesOver' | 'beganAt' | 'copy'> & {
     readonly kind: 'full' | 'incremental'
     readonly beganAt: string
   },

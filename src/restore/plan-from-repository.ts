@@ -16,6 +16,7 @@ import type { Catalogue, CatalogueTimeline } from './core/catalogue.ts'
 import { planRestore } from './core/plan.ts'
 import type { Refusal, RefusalKind, RestorePlan, RestoreRequest } from './core/plan.ts'
 import { describeRecoveryTarget } from './core/target.ts'
+import type { WalGap } from './core/wal-walk.ts'
 import { restoreFaults } from './faults.ts'
 
 /** A plan together with the commit of its backup, which says where everything is. */
@@ -77,7 +78,29 @@ export async function windowFromRepository(
   return { oldest, plan }
 }
 
-async function loadCatalogue(
+/**
+ * The holes in the WAL behind some backups, each once: moments in them, and after them up to the next backup, cannot be
+ * restored. A backup whose own WAL is not whole gives none here: it restores nothing at all.
+ */
+export async function holesBehind(
+  repository: Repository,
+  cluster: string,
+  backups: readonly string[],
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<readonly WalGap[]> {
+  const listed = await listBackups(repository, cluster, options)
+  const { catalogue } = await loadCatalogue(repository, cluster, listed, options)
+  const holes = new Map<string, WalGap>()
+  for (const backupId of backups) {
+    const outcome = planRestore(catalogue, { target: { kind: 'immediate' }, timeline: 'latest', backupId })
+    const gap = 'plan' in outcome ? outcome.plan.gap : undefined
+    if (gap !== undefined) holes.set(`${gap.timeline} ${gap.startLsn} ${gap.endLsn}`, gap)
+  }
+  return [...holes.values()]
+}
+
+/** Everything that planning depends on, as it is in the repository now. */
+export async function loadCatalogue(
   repository: Repository,
   cluster: string,
   { backups }: BackupCatalogue,

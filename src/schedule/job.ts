@@ -3,7 +3,7 @@ import type { CronText } from './cron.ts'
 
 /** Something that the leader's agent does by itself: a command of Holdfast, when its moment comes or when it is needed. */
 export interface Job {
-  /** As in the configuration: `backup`, `expire`, `dump`. */
+  /** As in the configuration: `backup`, `expire`, `dump`, `verify`, `keyTest`. */
   readonly name: string
   readonly schedule: JobSchedule | null
   /** Who runs it when its moment comes. */

@@ -90,3 +90,27 @@ test('a full disk is a fault of its own, leaves nothing, and what was there stay
     temporary: [],
   })
 })
+
+for (const method of ['read', 'readRange'] as const) {
+  test(`${method} that is interrupted rejects once, and nobody else hears of it`, async (t) => {
+    await using store = await openFileSystemStore({ root: await scratch(t), clock: systemClock })
+    await store.create('a', new Uint8Array(100))
+    const reason = new Error('interrupted')
+    let looks = 0
+    // Aborts between the opening of the file and its first byte.
+    const signal = {
+      throwIfAborted: () => {
+        looks += 1
+        if (looks === 2) throw reason
+      },
+    } as AbortSignal
+    const unheard: unknown[] = []
+    const hear = (error: unknown): void => void unheard.push(error)
+    process.on('unhandledRejection', hear)
+    const options = { signal }
+    await assert.rejects(method === 'read' ? store.read('a', options) : store.readRange('a', 0, 9, options), reason)
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', hear)
+    assert.deepEqual(unheard, [])
+  })
+}

@@ -121,7 +121,7 @@ async function linkOnce(temporary: string, path: string): Promise<'created' | 'e
 async function readAll(key: string, path: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   await using file = await openObject(key, path, signal)
   const { size } = await file.stat()
-  return readBytes(file, { offset: 0, length: size, signal })
+  return await readBytes(file, { offset: 0, length: size, signal })
 }
 
 async function readPart(
@@ -131,7 +131,7 @@ async function readPart(
 ): Promise<Uint8Array> {
   await using file = await openObject(key, path, range.signal)
   const { size } = await file.stat()
-  return readBytes(file, { ...range, length: Math.max(0, Math.min(range.length, size - range.offset)) })
+  return await readBytes(file, { ...range, length: Math.max(0, Math.min(range.length, size - range.offset)) })
 }
 
 async function openObject(key: string, path: string, signal: AbortSignal | undefined): Promise<FileHandle> {

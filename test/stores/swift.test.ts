@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { objectStoreContract, pattern } from '../contract/object-store.ts'
+import { createTestDirectory } from '../support/postgres.ts'
 import { startSwift, swiftMissing, type SwiftServer } from '../support/servers/swift.ts'
+import { probeAddress, soundStore } from './store-probe.ts'
 import { openS3FromPlainData, type PlainS3Options } from './s3-opener.ts'
 import { assertFault } from './s3-faults.ts'
 
@@ -45,4 +49,18 @@ describe('OpenStack Swift', { skip: swiftMissing }, () => {
     },
     { decides: false, rounds: 3 },
   )
+
+  test('the probe tells that it will do as a copy only', async () => {
+    await using directory = await createTestDirectory()
+    const credentialsFile = join(directory.path, 'credentials')
+    const { accessKeyId, secretAccessKey } = swift.keys
+    const lines = ['[default]', `aws_access_key_id=${accessKeyId}`, `aws_secret_access_key=${secretAccessKey}`]
+    await writeFile(credentialsFile, lines.join('\n'), { mode: 0o600 })
+    const query = new URLSearchParams({ endpoint: swift.endpoint, credentialsFile })
+    const { code, found, document } = await probeAddress(`s3://${bucket}/probe?${query.toString()}`)
+    const copyOnly = { 'conditional create': 'weak', 'race of creators': 'weak' }
+    const others = { checksums: 'good', 'object lock': 'fact', clock: 'fact' }
+    assert.deepEqual(found, { ...soundStore, ...others, ...copyOnly })
+    assert.deepEqual([code, document.left], [3, []])
+  })
 })

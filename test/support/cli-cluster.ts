@@ -115,7 +115,7 @@ export async function prepareCliCluster(
       coordinator: { type: 'embedded', file: join(directory, 'coordinator', 'coordinator.db') },
       repositories: [{ name: 'local', type: 'filesystem', path: repositoryPath, passphraseFile }],
       wal: { flush: '1s' },
-      schedules: schedules ?? { backup: { at: 'off', atOnce: false } },
+      schedules: schedules ?? { backup: { at: 'off', atOnce: false }, verify: { at: 'off' }, keyTest: { at: 'off' } },
     }
     await mkdir(join(directory, name), { recursive: true, mode: 0o700 })
     await writeFile(node.configFile, stringify(config))

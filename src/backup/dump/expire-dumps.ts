@@ -36,6 +36,8 @@ export async function expireDumps(
   policy: RetentionPolicy,
   options: StoreOptions & {
     readonly clock: Pick<Clock, 'wall'>
+    /** The first repository, where this one is a copy of it: what the first has stays in the copy. */
+    readonly first?: Repository | undefined
     /** Only decides; removes nothing. */
     readonly dryRun?: boolean | undefined
     readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
@@ -63,8 +65,14 @@ export async function expireDumps(
       damaged.push({ file, because: error.message })
     }
   }
-  const verdicts = decideDumpRetention(records, { policy, now })
-  const going = [...verdicts.filter(({ keep }) => !keep).map(({ dump }) => dump.file), ...leftovers]
+  // Asked for last: what is copied while we look is in the first repository.
+  const kept = options.first === undefined ? new Map() : await dumpObjects(options.first, cluster, options)
+  const verdicts = decideDumpRetention(records, { policy, now }).map((verdict): DumpVerdict => {
+    if (verdict.keep || !kept.has(verdict.dump.file)) return verdict
+    return { ...verdict, keep: true, because: ['the first repository has it'] }
+  })
+  const gone = leftovers.filter((file) => !kept.has(file))
+  const going = [...verdicts.filter(({ keep }) => !keep).map(({ dump }) => dump.file), ...gone]
   const removed = going.flatMap((file) => recordFirst(files.get(file) ?? [], file))
   if (options.dryRun !== true) {
     for (const [done, { key }] of removed.entries()) {
@@ -73,8 +81,8 @@ export async function expireDumps(
     }
   }
   const staying = verdicts.filter(({ keep }) => keep).map(({ dump }) => dump.sizeBytes)
-  const kept = { count: staying.length, sizeBytes: staying.reduce((sum, size) => sum + size, 0) }
-  return { verdicts, damaged, leftovers, removed, kept }
+  const total = { count: staying.length, sizeBytes: staying.reduce((sum, size) => sum + size, 0) }
+  return { verdicts, damaged, leftovers: gone, removed, kept: total }
 }
 
 /** Every object of each dump, complete or not, by the file that it is of. */

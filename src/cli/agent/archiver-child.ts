@@ -1,39 +1,5 @@
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { ArchiverReport } from '../../archive/archiver-process.ts'
-import type { Clock } from '../../std/clock.ts'
-import type { Log } from '../../std/log.ts'
-
-const firstWaitMs = 500
-const longestWaitMs = 30_000
-const stopPatienceMs = 15_000
-const keptErrorLength = 4000
-
-export interface ArchiverChildOptions {
-  readonly repository: string
-  /** The program's own file. */
-  readonly program: string
-  readonly configFile: string
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly clock: Clock
-  readonly log: Log
-  /** Undefined when it does not run. */
-  readonly onReport: (report: ArchiverReport | undefined) => void
-}
-
-/** Keeps an archiver process running until the signal aborts; one that ends is started again, after growing waits. */
-export async function keepArchiving(options: ArchiverChildOptions, signal: AbortSignal): Promise<void> {
-  const log = options.log.with({ repository: options.repository })
-  let waitMs = firstWaitMs
-  while (!signal.aborted) {
-    const { streamed, exitCode, lastError } = await runOnce({ ...options, log }, signal)
-    options.onReport(undefined)
-    if (signal.aborted) return
-    log.error('archiver ended', { exitCode, reason: lastError })
-    waitMs = streamed ? firstWaitMs : Math.min(longestWaitMs, waitMs * 2)
-    await options.clock.sleep(waitMs, { signal }).catch(() => undefined)
-  }
-}
+import { keepReporting, type ChildProgram } from './reporting-child.ts'
 
 const notHeardOfYet: ArchiverReport = {
   state: 'connecting',
@@ -42,54 +8,41 @@ const notHeardOfYet: ArchiverReport = {
   receivedLsn: null,
   durableLsn: null,
   tailAgeMs: 0,
+  saidAt: 0,
+  heardAt: null,
+  caughtUpAt: null,
+  bytesPerSecond: 0,
+  spoolBytes: 0,
+  spoolLimitBytes: 0,
   gaps: [],
   error: null,
 }
 
-interface ChildEnd {
-  /** Whether it got as far as receiving WAL. */
-  readonly streamed: boolean
-  readonly exitCode: number | null
-  readonly lastError: string
-}
-
-function runOnce(options: ArchiverChildOptions, signal: AbortSignal): Promise<ChildEnd> {
-  const { program, configFile, repository, environment, log } = options
-  return new Promise((resolve) => {
-    // Its standard input ends when this process dies, and that ends it.
-    const args = [program, 'archiver', '--config', configFile, '--repository', repository]
-    const child = spawn(process.execPath, args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] })
-    options.onReport(notHeardOfYet)
-    let streamed = false
-    let lastError = ''
-    let timer: NodeJS.Timeout | undefined
-    const stop = (): void => {
-      child.kill('SIGTERM')
-      timer = setTimeout(() => child.kill('SIGKILL'), stopPatienceMs)
-    }
-    signal.addEventListener('abort', stop, { once: true })
-    child.stdin.on('error', () => undefined)
-    child.stderr
-      .setEncoding('utf8')
-      .on('data', (text: string) => (lastError = (lastError + text).slice(-keptErrorLength)))
-    let last = ''
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const report = JSON.parse(line) as ArchiverReport
-      streamed ||= report.state === 'streaming'
-      options.onReport(report)
-      const { state, timeline, gaps, error } = report
-      const news = JSON.stringify([state, timeline, gaps, error])
-      if (news === last) return
-      last = news
-      const level = gaps.length > 0 ? 'error' : error === null ? 'info' : 'warn'
-      log[level]('archiver state changed', { state, timeline, durableLsn: report.durableLsn, gaps, reason: error })
-    })
-    child.on('error', (error) => (lastError = error.message))
-    child.on('close', (exitCode) => {
-      signal.removeEventListener('abort', stop)
-      clearTimeout(timer)
-      resolve({ streamed, exitCode, lastError: lastError.trim() })
-    })
-    if (signal.aborted) stop()
-  })
+/** Keeps an archiver process running until the signal aborts. `onReport` gets undefined while none runs. */
+export function keepArchiving(
+  options: ChildProgram & { readonly onReport: (report: ArchiverReport | undefined) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  let last: ArchiverReport | undefined
+  const onReport = (report: ArchiverReport | undefined): void => {
+    // Why it cannot go on is worth more than that it does not run.
+    const explains = report === undefined && !signal.aborted && last?.state === 'stopped' && last.error !== null
+    last = explains ? last : report
+    options.onReport(last)
+  }
+  return keepReporting(
+    options,
+    {
+      command: 'archiver',
+      notHeardOfYet: { ...notHeardOfYet, saidAt: options.clock.wall() },
+      works: ({ state }) => state === 'streaming',
+      news: ({ state, timeline, durableLsn, gaps, error }) => ({
+        change: [state, timeline, gaps, error],
+        level: gaps.length > 0 ? 'error' : error === null ? 'info' : 'warn',
+        fields: { state, timeline, durableLsn, gaps, reason: error },
+      }),
+      onReport,
+    },
+    signal,
+  )
 }

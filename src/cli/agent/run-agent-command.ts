@@ -5,7 +5,6 @@ import type { AgentOptions } from '../../cluster/agent/agent-options.ts'
 import { runAgent } from '../../cluster/agent/run-agent.ts'
 import type { Agent } from '../../cluster/agent/run-agent.ts'
 import type { LoadedConfig } from '../../config/load.ts'
-import type { Schedules } from '../../schedule/keep-schedules.ts'
 import type { Config } from '../../config/schema.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import { dataDirectoryMajor, isDataDirectory } from '../../postgres/data-directory.ts'
@@ -16,39 +15,19 @@ import { openLog } from '../../std/log.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
-import { keepArchiving } from './archiver-child.ts'
+import { keepRepositories, type RepositoryReports } from './keep-repositories.ts'
 import { gapNames, openSchedules } from './open-schedules.ts'
 
-/** Runs the node of a configuration until the signal aborts: agent, HTTP server, and one archiver a repository. */
+/** Runs the node of a configuration until the signal aborts: agent, HTTP server, and the processes for its repositories. */
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
   const { clock, signal, environment } = context
   if (process.getuid?.() === 0) throw new Fault(cliFaults['cli-runs-as-root'], 'Cannot run the agent: this is root')
   await makeStateDirectory(config.node.stateDirectory)
   const log = openLog({ level: config.log.level }).with({ node: config.node.name })
-  const archivers = new Map<string, ArchiverReport>()
+  const reports: RepositoryReports = { archivers: new Map(), copiers: new Map() }
   let agent: Agent | undefined
   await using coordinator = await openConfiguredCoordinator(config, clock, { create: true })
-  const archive = (leading: AbortSignal, schedules: Schedules): Promise<unknown> =>
-    Promise.all(
-      config.repositories.map(({ name: repository }) =>
-        keepArchiving(
-          {
-            repository,
-            program: context.program,
-            configFile: file,
-            environment,
-            clock,
-            log,
-            onReport: (report) => {
-              if (report === undefined) archivers.delete(repository)
-              else archivers.set(repository, report)
-              if (repository === config.repositories[0]?.name) schedules.noteGaps(gapNames(report))
-            },
-          },
-          leading,
-        ),
-      ),
-    )
+  const children = { program: context.program, configFile: file, environment, clock, log, reports }
   const options: AgentOptions = {
     ...(await agentOptions(config)),
     installation: await nodeInstallation(config, context),
@@ -58,13 +37,18 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     log,
     whileLeading: async ({ term }, leading) => {
       const schedules = openSchedules({ file, config }, { coordinator, term, context, log })
-      await Promise.all([archive(leading, schedules), schedules.keep(leading)])
+      const onArchiver = (report: ArchiverReport | undefined): void => schedules.noteGaps(gapNames(report))
+      await Promise.all([keepRepositories(config, { ...children, onArchiver }, leading), schedules.keep(leading)])
     },
   }
   await using server = await context.openHttpServer({
     ...config.api,
     currentStatus: () => agent?.status(),
-    details: () => ({ archivers: Object.fromEntries(archivers) }),
+    details: () => ({
+      now: clock.wall(),
+      archivers: Object.fromEntries(reports.archivers),
+      copiers: Object.fromEntries(reports.copiers),
+    }),
     log,
   })
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })

@@ -4,7 +4,8 @@ import type { Config } from '../../config/schema.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import type { CommandContext } from '../command.ts'
 import { socketDirectory } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
+import { archiverSlot } from './archiver-slot.ts'
 import { findWalDonors } from './wal-donors.ts'
 
 /** The archiver of one repository as its own process, so that it never delays a lease renewal. */
@@ -14,7 +15,7 @@ export async function runArchiverCommand(
   name: string | undefined,
 ): Promise<void> {
   const { replication, port } = config.postgres
-  const chosen = chooseRepository(config, name)
+  const chosen = chooseWritten(config, name)
   await using opened = await openOrCreateRepository(chosen, { clock, signal })
   await archiverProcess(
     {
@@ -36,9 +37,4 @@ export async function runArchiverCommand(
     },
     { input: process.stdin, output: process.stdout },
   )
-}
-
-/** No node may be called like this: `node.name` does not begin with `archive-`. */
-function archiverSlot(repository: string): string {
-  return `holdfast_archive_${repository.replaceAll('-', '_')}`
 }

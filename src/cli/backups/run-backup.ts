@@ -11,7 +11,7 @@ import { keepHeapSmall } from '../../std/small-heap.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { backupNeed } from './backup-need.ts'
 
@@ -44,7 +44,7 @@ export async function runBackup(
   setPriority(backupNiceness)
   keepHeapSmall()
   const target = await localSuperuser(config)
-  await using opened = await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
     ifNone: options.ifNone,
     fullAfterMs: options.fullAfter?.ms,

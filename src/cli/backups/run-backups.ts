@@ -1,16 +1,23 @@
 import type { Config } from '../../config/schema.ts'
 import { listBackups } from '../../repository/catalogue.ts'
 import type { Commit } from '../../repository/core/commit.ts'
+import type { GapRecord } from '../../repository/core/gap-record.ts'
+import { readGaps } from '../../repository/gaps.ts'
+import { summarizeProofs } from '../../repository/proofs.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { verifyBackup } from '../../repository/verify.ts'
 import { windowFromRepository } from '../../restore/plan-from-repository.ts'
 import { describeBytes } from '../../std/byte-size.ts'
+import type { EpochMs } from '../../std/clock.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+import { describeProofs } from '../status/render-status.ts'
+import { proofReport } from '../status/repository-report.ts'
+import type { ProofReport } from '../status/core/status-report.ts'
 import { formatTable } from '../terminal/table.ts'
 import { backupRow, storedBytes } from './run-backup.ts'
 
@@ -22,6 +29,9 @@ interface Listing {
   readonly damaged: readonly { readonly backup: string; readonly because: string }[]
   readonly verified: boolean
   readonly window: Window | null
+  /** WAL on record as lost: no moment within one can be restored. */
+  readonly gaps: readonly GapRecord[]
+  readonly proofs: ProofReport
 }
 
 /** From when to where a restore is possible without a hole; null where it is not possible at all, with the reason. */
@@ -36,21 +46,47 @@ export async function runBackups(
   config: Config,
   context: CommandContext,
   options: { readonly repository: string | undefined; readonly verify: boolean },
-): Promise<'ok' | 'notFound' | 'integrity'> {
+): Promise<'ok' | 'notFound' | 'integrity' | 'unreachable'> {
   const { output } = context
   const chosen =
     options.repository === undefined && config.repositories.length > 0
       ? config.repositories
       : [chooseRepository(config, options.repository)]
   const listings: Listing[] = []
+  const unreadable: Unreadable[] = []
   for (const repository of chosen) {
-    await using opened = await openConfiguredRepository(repository, context)
-    listings.push(await readListing(opened.name, opened.repository, config, options.verify, context))
+    try {
+      await using opened = await openConfiguredRepository(repository, context)
+      listings.push(await readListing(opened.name, opened.repository, config, options.verify, context))
+    } catch (error) {
+      // Where another place has the same, what is wrong with one of them must not hide it.
+      if (!(error instanceof Fault) || chosen.length === 1 || context.signal.aborted) throw error
+      unreadable.push({ repository: repository.name, fault: error })
+    }
   }
-  if (context.json) output.printJson(listings.map(listingDocument))
-  else output.print(listings.map((listing) => renderListing(listing, context.clock.wall())).join('\n\n'))
+  const [failed] = unreadable
+  if (failed !== undefined && listings.length === 0) throw failed.fault
+  if (context.json) output.printJson([...listings.map(listingDocument), ...unreadable.map(unreadableDocument)])
+  else {
+    const texts = [
+      ...listings.map((listing) => renderListing(listing, context.clock.wall())),
+      ...unreadable.map(({ repository, fault }) => `repository ${repository}: ${fault.message}\n    ${fault.hint}`),
+    ]
+    output.print(texts.join('\n\n'))
+  }
   if (listings.some(({ damaged, window }) => damaged.length > 0 || window?.because)) return 'integrity'
+  if (unreadable.length > 0) return 'unreachable'
   return listings.every(({ backups }) => backups.length === 0) ? 'notFound' : 'ok'
+}
+
+/** One of several repositories, which cannot be read. */
+interface Unreadable {
+  readonly repository: string
+  readonly fault: Fault
+}
+
+function unreadableDocument({ repository, fault }: Unreadable): object {
+  return { repository, error: fault.toJSON() }
 }
 
 async function readListing(
@@ -76,7 +112,9 @@ async function readListing(
     output.progress('')
   }
   const window = backups[0] === undefined ? null : await readWindow(repository, cluster, backups[0], signal)
-  return { repository: name, backups, damaged: bad, verified: verify, window }
+  const gaps = await readGaps(repository, cluster, { signal })
+  const proofs = proofReport(await summarizeProofs(repository, { cluster, place: name }, { signal }))
+  return { repository: name, backups, damaged: bad, verified: verify, window, gaps, proofs }
 }
 
 async function readWindow(
@@ -97,10 +135,16 @@ async function readWindow(
 }
 
 function listingDocument(listing: Listing): object {
-  return { ...listing, backups: listing.backups.map(backupRow) }
+  const gaps = listing.gaps.map(({ startLsn, endLsn, ...gap }) => {
+    return { ...gap, startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) }
+  })
+  return { ...listing, gaps, backups: listing.backups.map(backupRow) }
 }
 
-function renderListing({ repository, backups, damaged, verified, window }: Listing, now: number): string {
+function renderListing(
+  { repository, backups, damaged, verified, window, gaps, proofs }: Listing,
+  now: EpochMs,
+): string {
   const header = ['backup', 'kind', 'ended', 'took', 'data', 'stored', 'node', 'timeline', 'from', 'to', 'label']
   const rows = backups.map((commit) => {
     const { facts } = commit
@@ -122,6 +166,7 @@ function renderListing({ repository, backups, damaged, verified, window }: Listi
   const amount = backups.length === 0 ? 'no backup' : String(backups.length)
   const intact = damaged.length === 0 ? ', every object verified' : ', NOT every object is good'
   const lines = [`repository ${repository}: ${amount}${verified ? intact : ''}`]
+  lines.push(`last proven: ${describeProofs(proofs, now)}`)
   if (rows.length > 0) lines.push(formatTable(header, rows, [3, 4, 5, 7]))
   for (const { backup, because } of damaged) lines.push(`! ${backup}: ${because}`)
   if (window?.toLsn)
@@ -129,5 +174,8 @@ function renderListing({ repository, backups, damaged, verified, window }: Listi
       `can be restored: ${window.from} to the end of the archive at ${window.toLsn}, timeline ${window.timeline}`,
     )
   if (window?.because) lines.push(`! ${window.because}`)
+  for (const { timeline, startLsn, endLsn, because } of gaps) {
+    lines.push(`! WAL from ${formatLsn(startLsn)} to ${formatLsn(endLsn)} of timeline ${timeline} is lost: ${because}`)
+  }
   return lines.join('\n')
 }

@@ -1,11 +1,14 @@
 import { expireDumps } from '../../backup/dump/expire-dumps.ts'
 import type { DumpExpiry } from '../../backup/dump/expire-dumps.ts'
-import type { Config } from '../../config/schema.ts'
+import type { Config, RepositoryConfig } from '../../config/schema.ts'
 import type { BackupVerdict, CollectionPlan, RemovalKind } from '../../repository/core/collection.ts'
 import type { RetentionPolicy } from '../../repository/core/retention.ts'
 import { expireBackups } from '../../repository/expire-backups.ts'
+import { expireProofs } from '../../repository/proofs.ts'
+import type { EpochMs } from '../../std/clock.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
+import { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
@@ -17,7 +20,11 @@ interface Expiry {
   readonly dryRun: boolean
   readonly plan: CollectionPlan
   readonly dumps: DumpExpiry
+  /** How many records of verifications are too old. */
+  readonly proofs: number
 }
+
+const dayMs = 86_400_000
 
 /** Expires what the configuration does not keep, in one repository after the other, and prints what went and why. */
 export async function runExpire(
@@ -26,35 +33,61 @@ export async function runExpire(
   options: { readonly repository: string | undefined; readonly dryRun: boolean },
 ): Promise<'ok'> {
   const { clock, signal, output } = context
-  const { dryRun } = options
   const chosen =
     options.repository === undefined && config.repositories.length > 0
       ? config.repositories
       : [chooseRepository(config, options.repository)]
   const expiries: Expiry[] = []
+  const failures: Fault[] = []
   for (const repository of chosen) {
-    await using opened = await openConfiguredRepository(repository, context)
     try {
-      const how = {
-        clock,
-        signal,
-        dryRun,
-        onProgress: ({ done, total }: { readonly done: number; readonly total: number }) =>
-          output.progress(`removing ${done + 1} of ${total} objects`),
-      }
-      const plan = await expireBackups(opened.repository, config.cluster, config.retention, how)
-      const dumps = await expireDumps(opened.repository, config.cluster, dumpPolicy(config), how)
-      expiries.push({ repository: opened.name, dryRun, plan, dumps })
+      expiries.push(await expireOne(config, repository, context, options.dryRun))
+    } catch (error) {
+      // A copy that is gone must not keep the others from being tidied; the first is the one before them.
+      if (!(error instanceof Fault) || signal.aborted || repository === config.repositories[0]) throw error
+      failures.push(error)
     } finally {
       output.progress('')
     }
   }
   if (context.json) output.printJson(expiries.map(expiryDocument))
-  else output.print(expiries.map((expiry) => renderExpiry(expiry, clock.wall())).join('\n\n'))
+  else if (expiries.length > 0) {
+    output.print(expiries.map((expiry) => renderExpiry(expiry, clock.wall())).join('\n\n'))
+  }
+  if (failures[0] !== undefined) throw failures[0]
   return 'ok'
 }
 
-function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
+/** A copy expires by its own rules, if it has some; and what the first repository has stays in it. */
+async function expireOne(
+  config: Config,
+  repository: RepositoryConfig,
+  context: CommandContext,
+  dryRun: boolean,
+): Promise<Expiry> {
+  const { clock, signal, output } = context
+  const [first] = config.repositories
+  await using stack = new AsyncDisposableStack()
+  const opened = stack.use(await openConfiguredRepository(repository, context))
+  const isCopy = first !== undefined && first !== repository
+  const firstOpened = isCopy ? stack.use(await openConfiguredRepository(first, context)) : undefined
+  const rules = repository.retention ?? config.retention
+  const how = {
+    first: firstOpened?.repository,
+    clock,
+    signal,
+    dryRun,
+    onProgress: ({ done, total }: { readonly done: number; readonly total: number }) =>
+      output.progress(`removing ${done + 1} of ${total} objects`),
+  }
+  const plan = await expireBackups(opened.repository, config.cluster, rules, how)
+  const dumps = await expireDumps(opened.repository, config.cluster, dumpPolicy(rules), how)
+  const olderThan = (clock.wall() - config.verification.keepDays * dayMs) as EpochMs
+  const proofs = await expireProofs(opened.repository, { cluster: config.cluster, olderThan, dryRun }, { signal })
+  return { repository: opened.name, dryRun, plan, dumps, proofs }
+}
+
+function expiryDocument({ repository, dryRun, plan, dumps, proofs }: Expiry): object {
   return {
     repository,
     dryRun,
@@ -73,6 +106,7 @@ function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
     }),
     keptPacks: plan.keptPacks,
     keptWal: plan.keptWal,
+    removedProofs: proofs,
     dumps: dumps.verdicts.map(({ dump, keep, because }) => ({
       file: dump.file,
       database: dump.database,
@@ -89,7 +123,7 @@ function expiryDocument({ repository, dryRun, plan, dumps }: Expiry): object {
   }
 }
 
-function renderExpiry({ repository, dryRun, plan, dumps }: Expiry, now: number): string {
+function renderExpiry({ repository, dryRun, plan, dumps, proofs }: Expiry, now: number): string {
   const going = plan.verdicts.filter(({ keep }) => !keep).length
   const [goes, stays] = dryRun ? ['would go', 'would stay'] : ['gone', 'stay']
   const rows = plan.verdicts.map((verdict) => verdictRow(verdict, now, dryRun))
@@ -104,6 +138,7 @@ function renderExpiry({ repository, dryRun, plan, dumps }: Expiry, now: number):
       `  ${formatLsn(startLsn)} to ${formatLsn(endLsn)} of timeline ${timeline}: no backup that stays needs it`,
     )
   }
+  if (proofs > 0) lines.push(`records of verifications: ${proofs} ${goes}`)
   for (const backup of plan.deadSessions) lines.push(`backup ${backup} was begun and never completed: ${goes}`)
   for (const backup of plan.liveSessions) {
     lines.push(`backup ${backup} is being taken, or has died less than three days ago: all WAL stays until it is done`)
@@ -146,7 +181,7 @@ function renderDumps(dumps: DumpExpiry, now: number, dryRun: boolean): readonly 
 }
 
 /** The rules for dumps: their own where the configuration has some, else those of backups. */
-function dumpPolicy({ retention: { dumps, ...policy } }: Config): RetentionPolicy {
+function dumpPolicy({ dumps, ...policy }: Config['retention']): RetentionPolicy {
   const own = Object.entries(dumps).filter(([, amount]) => amount !== undefined)
   return { ...policy, ...Object.fromEntries(own) }
 }

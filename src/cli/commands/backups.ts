@@ -1,5 +1,5 @@
 import { asText, defineCommand } from '../command.ts'
-import { loadContextConfig } from '../context-config.ts'
+import { storeOptions } from '../stores/store-options.ts'
 
 export const backupsCommand = defineCommand({
   name: 'backups',
@@ -9,10 +9,15 @@ export const backupsCommand = defineCommand({
   options: {
     repository: { flag: '--repository <name>', about: 'the repository to read (default: all of them)', parse: asText },
     verify: { flag: '--verify', about: 'read and check every object of every backup' },
+    ...storeOptions,
   },
   examples: [
     { command: 'holdfast backups', about: 'what can be restored' },
     { command: 'holdfast backups --verify', about: 'prove that nothing is missing or altered' },
+    {
+      command: 'holdfast backups --store s3://acme-backups/main --passphrase-file ./passphrase',
+      about: 'what a new machine could restore, without a configuration',
+    },
   ],
   exits: {
     ok: 'listed, and all backups are fine as far as was looked',
@@ -23,7 +28,8 @@ export const backupsCommand = defineCommand({
   },
   run: async (context, options) => {
     const { runBackups } = await import('../backups/run-backups.ts')
-    const { config } = await loadContextConfig(context)
+    const { commandConfig } = await import('../stores/command-config.ts')
+    const config = await commandConfig(context, options)
     return await runBackups(config, context, options)
   },
 })

@@ -1,9 +1,9 @@
 import { Fault } from '../../std/fault.ts'
 import { cliFaults } from '../faults.ts'
 import { UsageError, asText, defineCommand } from '../command.ts'
-import { loadContextConfig } from '../context-config.ts'
 import { parseTableName } from '../restore/rescue-names.ts'
 import type { RescueSubject } from '../restore/rescue-names.ts'
+import { storeOptions } from '../stores/store-options.ts'
 
 function parseWorkers(text: string): number {
   const workers = Number(text)
@@ -149,6 +149,7 @@ export const restoreCommand = defineCommand({
       about: 'a PostgreSQL parameter for the copy, such as a smaller shared_buffers; may be given several times',
       parse: parseParameter,
     },
+    ...storeOptions,
     workers: {
       flag: '--workers <n>',
       about: 'threads that decrypt and write (default: one a core)',
@@ -170,6 +171,10 @@ export const restoreCommand = defineCommand({
       command: "holdfast restore --to /srv/before --target-time '2026-11-22 13:00:00+00' --before",
       about: 'as it was just before something went wrong',
     },
+    {
+      command: 'holdfast restore --to /srv/restored --store s3://acme-backups/main --passphrase-file ./passphrase',
+      about: 'on a new machine, with only the key and the address of the store',
+    },
   ],
   exits: {
     ok: 'restored to the target (or the plan can be carried out)',
@@ -182,7 +187,8 @@ export const restoreCommand = defineCommand({
     integrity: 'something the plan needs is missing or altered; nothing was opened',
   },
   run: async (context, options) => {
-    const { config } = await loadContextConfig(context)
+    const { commandConfig } = await import('../stores/command-config.ts')
+    const config = await commandConfig(context, options)
     const { database, table } = options
     const subject = database === undefined ? table : ({ kind: 'database', database } as const)
     requireConsistent(options)

@@ -30,7 +30,7 @@ const run = defineCommand({
   summary: 'run a job now, if this node leads',
   description:
     'Runs a job as the agent would: only on the node that leads, not beside another run of the same job, with its outcome entered where `holdfast schedule` and `holdfast status` show it, and with what follows it. On any other node it does nothing and ends well, so that cron or systemd may call it on every node.',
-  arguments: [{ syntax: '<job>', about: 'backup, expire or dump' }],
+  arguments: [{ syntax: '<job>', about: 'backup, expire, dump, verify or keyTest' }],
   options: {},
   examples: [
     { command: 'holdfast schedule run backup', about: 'a backup now, then the expiry that follows it' },

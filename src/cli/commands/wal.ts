@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.ts'
+import { asText, defineCommand } from '../command.ts'
 import type { CommandGroup } from '../command.ts'
 import { loadContextConfig } from '../context-config.ts'
 
@@ -6,6 +6,30 @@ const service = {
   flag: '--service',
   about: 'start the process that serves the script for the next files; given by the script',
 } as const
+
+const status = defineCommand({
+  name: 'status',
+  summary: 'show what of the WAL is stored, what is lost, and how far the archive is behind',
+  description:
+    "Shows by timeline what WAL the repository holds, between which moments everything can be restored, and what is lost, with who was asked for it; how far the archive is behind the leader in bytes (by what lies in the repository) and in time (since the repository last had everything that the server had told), its throughput, its spool, and the server's slot. What could not be observed is shown as `?`.",
+  options: {
+    repository: { flag: '--repository <name>', about: 'the repository (default: the first)', parse: asText },
+  },
+  examples: [
+    { command: 'holdfast wal status', about: 'the first repository' },
+    { command: 'holdfast wal status --json | jq .lagBytes', about: 'for scripts' },
+  ],
+  exits: {
+    ok: 'the archive is complete and follows the server',
+    degraded: 'something is wrong or not known, or WAL is lost and no backup lies behind it yet',
+    notFound: 'there is no such repository',
+  },
+  run: async (context, { repository }) => {
+    const { runWalStatus } = await import('../wal/run-wal-status.ts')
+    const { config } = await loadContextConfig(context)
+    return await runWalStatus(config, context, repository)
+  },
+})
 
 const command = defineCommand({
   name: 'command',
@@ -85,5 +109,5 @@ export const walCommands: CommandGroup = {
   name: 'wal',
   summary: 'the archive of write-ahead log',
   description: 'What the repository holds of the write-ahead log, and the commands for PostgreSQL.',
-  commands: [command, push, fetch, serve],
+  commands: [status, command, push, fetch, serve],
 }

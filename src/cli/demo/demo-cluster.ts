@@ -137,7 +137,7 @@ function nodeConfig(
     repositories: [{ name: 'local', type: 'filesystem', path: repositoryPath, passphraseFile: files.passphrase }],
     wal: { flush: '1s' },
     // The demo takes its backups itself, to show them.
-    schedules: { backup: { at: 'off', atOnce: false } },
+    schedules: { backup: { at: 'off', atOnce: false }, verify: { at: 'off' }, keyTest: { at: 'off' } },
   }
 }
 

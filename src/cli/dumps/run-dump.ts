@@ -10,7 +10,7 @@ import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { dumpRecipients } from './dump-keys.ts'
 import { dumpRow } from './run-dumps.ts'
@@ -34,7 +34,7 @@ export async function runDump(
   const sink =
     options.to === undefined
       ? openRepositorySink(
-          stack.use(await openOrCreateRepository(chooseRepository(config, options.repository), { clock, signal }))
+          stack.use(await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal }))
             .repository,
           config.cluster,
         )

@@ -14,7 +14,7 @@ import { Fault } from '../../std/fault.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
+import { openForReading } from '../open-configured.ts'
 import { dumpAccess } from './dump-keys.ts'
 
 export async function runLoad(
@@ -71,7 +71,7 @@ async function dumpFinder(
   stack: AsyncDisposableStack,
 ): Promise<(name: string) => Promise<DumpSource>> {
   if (repository === undefined) return (name) => openFileSource(resolve(workingDirectory, name))
-  const opened = stack.use(await openConfiguredRepository(chooseRepository(config, repository), { clock, signal }))
+  const opened = stack.use(await openForReading(config, repository, { clock, signal }))
   return (name) => openRepositorySource(opened.repository, config.cluster, name, signal)
 }
 

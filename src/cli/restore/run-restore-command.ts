@@ -25,7 +25,7 @@ import { Fault, isFault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { cliFaults } from '../faults.ts'
-import { chooseRepository, openConfiguredRepository } from '../open-configured.ts'
+import { openForReading } from '../open-configured.ts'
 import { confirm } from '../terminal/confirm.ts'
 import { openProgressReport } from '../terminal/progress-report.ts'
 import { installationFor } from './installation-for.ts'
@@ -60,7 +60,7 @@ export async function runRestoreCommand(
   if (!onlyPlan) requireRunnable(options)
   const given = options.to === undefined || options.to === '' ? undefined : options.to
   const directory = given === undefined ? undefined : resolve(context.workingDirectory, given)
-  await using opened = await openConfiguredRepository(chooseRepository(config, options.repository), { clock, signal })
+  await using opened = await openForReading(config, options.repository, { clock, signal })
   const { repository } = opened
   const state: TargetState = directory === undefined ? { kind: 'empty' } : await inspectTarget(directory)
   const planned = await planGoingOn(repository, config.cluster, context, options, state)

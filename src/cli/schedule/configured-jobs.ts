@@ -3,13 +3,13 @@ import type { JobOrder } from '../../schedule/core/ledger.ts'
 import type { Job, JobSchedule } from '../../schedule/job.ts'
 import { formatDuration } from '../../std/duration.ts'
 
-type JobName = 'backup' | 'expire' | 'dump'
+type JobName = 'backup' | 'expire' | 'dump' | 'verify' | 'keyTest'
 
 /** The jobs of a configuration, in the order in which they are shown; none where there is no repository. */
 export function configuredJobs(config: Config): readonly Job[] {
   const [first] = config.repositories
   if (first === undefined) return []
-  const { backup, expire, runBy } = config.schedules
+  const { backup, expire, verify, runBy } = config.schedules
   return [
     {
       name: 'backup',
@@ -37,6 +37,24 @@ export function configuredJobs(config: Config): readonly Job[] {
       followsBackup: false,
       arguments: () => ['dump'],
       sizeOf: (document) => sumOf(fieldOf(document, 'dumps'), 'sizeBytes'),
+    },
+    {
+      name: 'verify',
+      schedule: scheduleOf(config, 'verify'),
+      runBy,
+      firstFor: null,
+      followsBackup: false,
+      arguments: () => ['verify', '--level', String(verify.level)],
+      sizeOf: () => null,
+    },
+    {
+      name: 'keyTest',
+      schedule: scheduleOf(config, 'keyTest'),
+      runBy,
+      firstFor: null,
+      followsBackup: false,
+      arguments: () => ['keys', 'test'],
+      sizeOf: () => null,
     },
   ]
 }

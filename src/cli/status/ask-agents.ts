@@ -24,12 +24,34 @@ const answerSchema = z.object({
   replication: z.array(z.object({ application_name: z.string(), sync_state: z.string() })).default([]),
 })
 
+const copierSchema = z.object({
+  state: z.string(),
+  currentAt: z.string().nullable(),
+  walCurrentAt: z.string().nullable(),
+  backupsMissing: z.number().nullable(),
+  missingBytes: z.object({ wal: z.number(), backups: z.number(), other: z.number() }).nullable(),
+  problemCount: z.number(),
+  problems: z.array(z.object({ subject: z.string(), message: z.string() })),
+  error: z.object({ message: z.string() }).nullable(),
+})
+
 const detailsSchema = z.object({
+  now: z.number().optional(),
+  // An agent of an earlier version keeps no copies.
+  copiers: z.record(z.string(), copierSchema).default({}),
   archivers: z.record(
     z.string(),
     z.object({
       state: z.string(),
       tailAgeMs: z.number(),
+      timeline: z.number().nullable().default(null),
+      durableLsn: z.string().nullable().default(null),
+      saidAt: z.number().default(0),
+      heardAt: z.number().nullable().default(null),
+      caughtUpAt: z.number().nullable().default(null),
+      bytesPerSecond: z.number().nullable().default(null),
+      spoolBytes: z.number().nullable().default(null),
+      spoolLimitBytes: z.number().nullable().default(null),
       gaps: z.array(z.object({ timeline: z.number(), startLsn: z.string(), endLsn: z.string() })),
       error: z.object({ message: z.string() }).nullable(),
     }),
@@ -58,6 +80,7 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         fetch(new URL('/holdfast', url), { signal: deadline }).then((answer) => answer.json()),
       ])
       const { xlog, replication, replication_state } = answerSchema.parse(await response.json())
+      const said = detailsSchema.safeParse(details).data
       return {
         answered: true,
         writable: response.status === 200,
@@ -66,7 +89,9 @@ async function ask(member: MemberEntry, signal: AbortSignal): Promise<AgentAnswe
         replayed: xlog.replayed_location,
         replayedAt: xlog.replayed_timestamp ? (Date.parse(xlog.replayed_timestamp) as EpochMs) : null,
         streaming: replication_state === 'streaming',
-        archivers: detailsSchema.safeParse(details).data?.archivers ?? null,
+        now: (said?.now ?? null) as EpochMs | null,
+        archivers: said?.archivers ?? null,
+        copiers: said?.copiers ?? null,
         syncStates: Object.fromEntries(replication.map((row) => [row.application_name, row.sync_state])),
       }
     })

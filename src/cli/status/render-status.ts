@@ -5,7 +5,8 @@ import { formatLsn } from '../../wal/core/lsn.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { formatTable } from '../terminal/table.ts'
 import { describeLast, describeNext } from '../schedule/job-text.ts'
-import type { NodeReport, StatusReport } from './core/status-report.ts'
+import type { NodeReport, ProofReport, StatusReport } from './core/status-report.ts'
+import { describeLag } from './describe-lag.ts'
 
 const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as const satisfies Record<string, Style>
 
@@ -13,7 +14,11 @@ const verdictStyles = { healthy: 'green', degraded: 'yellow', down: 'red' } as c
 export function renderStatus(report: StatusReport, now: EpochMs, style: Output['style']): string {
   const verdict = style(verdictStyles[report.verdict], report.verdict)
   const lines = [
-    `cluster ${style('bold', report.cluster)}: ${verdict}${report.term === null ? '' : ` · term ${report.term}`}`,
+    [
+      `cluster ${style('bold', report.cluster)}: ${verdict}`,
+      ...(report.term === null ? [] : [`term ${report.term}`]),
+      ...report.repositories.slice(0, 1).map((repository) => describeLastProven(repository, now)),
+    ].join(' · '),
     ...report.problems.map((problem) => `  ${style(verdictStyles[report.verdict], '!')} ${problem}`),
     '',
     nodeTable(report),
@@ -25,7 +30,12 @@ export function renderStatus(report: StatusReport, now: EpochMs, style: Output['
     ),
     field('durability', describeDurability(report)),
     field('failover', describeFailover(report, now)),
-    ...report.repositories.map((repository) => field('backups', describeRepository(repository, now))),
+    ...report.repositories.flatMap((repository) => [
+      field(repository.copyOf === null ? 'backups' : 'copy', describeRepository(repository, now)),
+      ...(repository.readable
+        ? [field('proven', `${repository.name}: ${describeProofs(repository.proofs, now)}`)]
+        : []),
+    ]),
   ]
   for (const job of report.jobs) lines.push(field('job', describeJob(job, now)))
   if (report.repositories.length === 0) lines.push(field('backups', 'no repository is configured'))
@@ -76,6 +86,11 @@ function describeRepository(repository: StatusReport['repositories'][number], no
     last === null
       ? 'none yet'
       : `last ${describeElapsed(now - last.stoppedAt)} ago (${describeBytes(last.dataBytes)}, ${last.id}), ${repository.backups} in all`
+  if (repository.copyOf !== null) {
+    const { copier, lag } = repository
+    const state = copier === null ? 'copier: ?' : copier === 'none' ? 'no copier' : describeLag(lag)
+    return `${repository.name}: ${age} · ${state}`
+  }
   const behind = tailBytes === null ? '' : ` (${describeBytes(tailBytes)} behind)`
   const tail =
     archiver === null
@@ -96,4 +111,33 @@ function describeJob(job: StatusReport['jobs'][number], now: EpochMs): string {
 
 function field(name: string, text: string): string {
   return `${name.padEnd(11)}${text}`
+}
+
+/** The figure that counts: when a backup was last seen to be good, and how far that was looked at. */
+function describeLastProven(repository: StatusReport['repositories'][number], now: EpochMs): string {
+  if (!repository.readable) return 'last proven: ?'
+  const { lastProven } = repository.proofs
+  if (lastProven === null) return 'last proven: never'
+  return `last proven at level ${lastProven.level} ${describeElapsed(now - lastProven.at)} ago`
+}
+
+/** The highest level with its backup, then each lower one that was proven since, and the keys. */
+export function describeProofs({ lastProven, provenAt, lastKeyTest }: ProofReport, now: EpochMs): string {
+  const parts: string[] = []
+  if (lastProven === null) parts.push('nothing yet (`holdfast verify`)')
+  else {
+    const { level, at, backup, provenTime } = lastProven
+    const until = provenTime === null ? '' : `, to ${new Date(provenTime).toISOString()}`
+    parts.push(`level ${level} ${describeElapsed(now - at)} ago (${backup}${until})`)
+    let shown = at
+    for (let lower = level - 1; lower >= 0; lower -= 1) {
+      const when = provenAt[lower]
+      if (when === null || when === undefined || when <= shown) continue
+      parts.push(`level ${lower} ${describeElapsed(now - when)} ago`)
+      shown = when
+    }
+  }
+  if (lastKeyTest === null) parts.push('keys never tested')
+  else parts.push(`keys ${lastKeyTest.passed ? 'good' : 'NOT good'} ${describeElapsed(now - lastKeyTest.at)} ago`)
+  return parts.join(' · ')
 }

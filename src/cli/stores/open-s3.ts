@@ -6,6 +6,7 @@ import { Secret } from '../../std/secret.ts'
 import { storeFaults } from '../../store/faults.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { readCredentialsFile, type S3KeyText } from '../../store/s3/core/credentials-file.ts'
+import type { S3StoreOptions } from '../../store/s3/s3-options.ts'
 
 export type S3RepositoryConfig = Extract<RepositoryConfig, { readonly type: 's3' }>
 
@@ -14,9 +15,22 @@ export async function openConfiguredS3(
   config: S3RepositoryConfig,
   options: { readonly clock: Clock; readonly copy?: boolean | undefined },
 ): Promise<ObjectStore> {
+  const storeOptions = await s3StoreOptions(config, options)
+  const { asOf } = config
+  if (asOf !== undefined) {
+    const { openS3PastStore } = await import('../../store/s3/s3-past-store.ts')
+    return await openS3PastStore({ ...storeOptions, asOf: Date.parse(asOf) })
+  }
   const { openS3Store } = await import('../../store/s3/s3-store.ts')
+  return await openS3Store(storeOptions)
+}
+
+export async function s3StoreOptions(
+  config: S3RepositoryConfig,
+  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
+): Promise<S3StoreOptions> {
   const { caFile } = config
-  return await openS3Store({
+  return {
     bucket: config.bucket,
     prefix: config.prefix,
     region: config.region,
@@ -27,7 +41,7 @@ export async function openConfiguredS3(
     lock: config.lock,
     conditionalCreate: config.conditionalCreate ?? (options.copy === true ? 'emulated' : 'required'),
     clock: options.clock,
-  })
+  }
 }
 
 function credentialsOf(config: S3RepositoryConfig): (() => Promise<Secret<S3KeyText>>) | undefined {

@@ -2,6 +2,7 @@ import type { RepositoryConfig } from '../../config/schema.ts'
 import { readCertificateFile, readSecretFile } from '../../config/secret-file.ts'
 import type { Clock } from '../../std/clock.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
+import type { WebDavStoreOptions } from '../../store/webdav/webdav-options.ts'
 
 export type WebDavRepositoryConfig = Extract<RepositoryConfig, { readonly type: 'webdav' }>
 
@@ -11,13 +12,20 @@ export async function openConfiguredWebDav(
   options: { readonly clock: Clock; readonly copy?: boolean | undefined },
 ): Promise<ObjectStore> {
   const { openWebDavStore } = await import('../../store/webdav/webdav-store.ts')
+  return await openWebDavStore(await webDavStoreOptions(config, options))
+}
+
+export async function webDavStoreOptions(
+  config: WebDavRepositoryConfig,
+  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
+): Promise<WebDavStoreOptions> {
   const { caFile, passwordFile } = config
-  return await openWebDavStore({
+  return {
     url: config.url,
     user: config.user,
     password: passwordFile === undefined ? undefined : () => readSecretFile('passwordFile', passwordFile),
     certificateAuthority: caFile === undefined ? undefined : await readCertificateFile(caFile),
     conditionalCreate: config.conditionalCreate ?? (options.copy === true ? 'emulated' : 'required'),
     clock: options.clock,
-  })
+  }
 }

@@ -7,6 +7,8 @@ export interface CollectionNote {
   /** Backups, listed ones and dead ones, that nobody may build on any more. */
   readonly backups: readonly string[]
   readonly wal: readonly AnnouncedWal[]
+  /** Backups that are listed no more, or never were in this place, of which packs may be left that go. */
+  readonly leftovers: readonly string[]
 }
 
 export interface AnnouncedWal {
@@ -16,13 +18,14 @@ export interface AnnouncedWal {
   readonly endLsn: Lsn
 }
 
-export function collectionToJson({ collection, backups, wal }: CollectionNote): Record<string, unknown> {
+export function collectionToJson({ collection, backups, wal, leftovers }: CollectionNote): Record<string, unknown> {
   return {
     collection,
     backups,
     wal: wal.map(({ timeline, startLsn, endLsn }) => {
       return { timeline, startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) }
     }),
+    leftovers,
   }
 }
 
@@ -36,5 +39,6 @@ export function collectionFromJson(value: unknown): CollectionNote {
       startLsn: range.lsn('startLsn'),
       endLsn: range.lsn('endLsn'),
     })),
+    leftovers: fields.optionalTextList('leftovers'),
   }
 }

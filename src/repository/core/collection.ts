@@ -28,6 +28,15 @@ export interface CollectionView {
   readonly histories: readonly TimelineHistory[]
   readonly timelines: readonly TimelineId[]
   readonly walSegmentBytes: number
+  /** Of a copy: what the first repository has. Nothing of that goes, whatever the rules of the copy say. */
+  readonly first?: FirstRepository | undefined
+}
+
+export interface FirstRepository {
+  /** The listed ones. */
+  readonly backups: ReadonlySet<string>
+  /** Every object of the cluster. */
+  readonly keys: ReadonlySet<string>
 }
 
 interface StoredBytes {
@@ -97,16 +106,20 @@ export function planCollection(
   const listed = new Set(view.commits.map(({ facts }) => facts.backup))
   const open = view.sessions.filter(({ backup }) => !listed.has(backup))
   const mayDie = (backup: string): boolean => agreed?.deadSessions.includes(backup) ?? true
+  const comes = (backup: string): boolean => view.first?.backups.has(backup) ?? false
   // A clock that was wrong makes a session too old, or lets it begin in the future; neither lasts for ever.
   const isOld = ({ beganAt }: SessionNote): boolean => Math.abs(now - beganAt) > deadSessionMs
   const inUse = new Set(open.filter((session) => !isOld(session)).flatMap(({ takesOver }) => takesOver))
-  const dead = open.filter((session) => isOld(session) && mayDie(session.backup) && !inUse.has(session.backup))
+  const mayGo = ({ backup }: SessionNote): boolean => mayDie(backup) && !inUse.has(backup) && !comes(backup)
+  const dead = open.filter((session) => isOld(session) && mayGo(session))
   const undead = open.filter((session) => !dead.includes(session))
   const live = undead.filter(({ backup }) => !view.interrupted.has(backup))
   const restorable = new Set(view.commits.filter((commit) => isRestorable(view, commit)))
   const verdicts = judgeBackups(view, { policy, now, live, restorable, agreed })
-  const wal = planWal(view, { verdicts, mayRemove: restorable.size > 0 && live.length === 0, agreed })
-  const packs = planPacks(view, verdicts, undead)
+  // Which WAL a backup needs that is being taken, only its end will tell.
+  const mayRemove = restorable.size > 0 && live.every(({ copy }) => copy !== null)
+  const wal = planWal(view, { verdicts, live, mayRemove, agreed })
+  const packs = planPacks(view, { verdicts, undead, agreed })
   return {
     verdicts,
     deadSessions: dead.map(({ backup }) => backup),
@@ -147,6 +160,7 @@ function judgeBackups(
     }),
     latestPath: history === undefined ? undefined : timelinePath(history),
     holds: view.holds,
+    first: view.first?.backups ?? new Set(),
     parents: new Map(
       options.live.flatMap(({ backup, parent }) => (parent === null ? [] : [[parent, backup] as const])),
     ),
@@ -171,10 +185,18 @@ function isRestorable(view: CollectionView, { facts }: Commit): boolean {
 
 function planPacks(
   view: CollectionView,
-  verdicts: readonly BackupVerdict[],
-  undead: readonly SessionNote[],
+  {
+    verdicts,
+    undead,
+    agreed,
+  }: {
+    readonly verdicts: readonly BackupVerdict[]
+    readonly undead: readonly SessionNote[]
+    readonly agreed: CollectionPlan | undefined
+  },
 ): { readonly removals: readonly Removal[] } {
-  const referenced = new Set<string>()
+  const referenced = new Set(undead.flatMap(({ copy }) => copy?.packs ?? []))
+  const announced = agreedKeys(agreed)
   for (const { keep, commit } of verdicts) {
     if (!keep) continue
     referenced.add(commit.manifest.key)
@@ -186,7 +208,8 @@ function planPacks(
     const whose = going.has(backup) ? 'of a backup that goes' : 'of no listed backup'
     return { kind, key, sizeBytes, because: kind === 'pack' ? `${whose}, and none that stays uses it` : whose }
   }
-  const unused = ({ key, backup }: BackupObject): boolean => !referenced.has(key) && !running.has(backup)
+  const unused = ({ key, backup }: BackupObject): boolean =>
+    !referenced.has(key) && !running.has(backup) && !isInFirst(view, key) && (announced?.has(key) ?? true)
   return {
     removals: [
       ...view.manifests.filter(unused).map((object) => removal('manifest', object)),
@@ -205,15 +228,20 @@ function planWal(
   view: CollectionView,
   options: {
     readonly verdicts: readonly BackupVerdict[]
+    readonly live: readonly SessionNote[]
     readonly mayRemove: boolean
     readonly agreed: CollectionPlan | undefined
   },
 ): WalPlan {
-  const needs = options.verdicts.map(({ commit, wal }) => ({ ...commit.facts, wal }))
-  const needed = neededWal(needs, view)
-  const agreed = options.agreed === undefined ? undefined : new Set(options.agreed.removals.map(({ key }) => key))
+  const listed = options.verdicts.map(({ commit, wal }) => ({ ...commit.facts, wal }))
+  const copied = options.live.flatMap(({ copy }) => (copy === null ? [] : [{ ...copy, wal: 'own' as const }]))
+  const needed = neededWal([...listed, ...copied], view)
+  const agreed = agreedKeys(options.agreed)
   const goes = (object: WalObject): boolean =>
-    options.mayRemove && (agreed?.has(object.key) ?? true) && !isNeeded(object, needed, view.walSegmentBytes)
+    options.mayRemove &&
+    (agreed?.has(object.key) ?? true) &&
+    !isInFirst(view, object.key) &&
+    !isNeeded(object, needed, view.walSegmentBytes)
   const segments = view.segments.filter(goes)
   const oddFiles = view.oddFiles.filter(goes)
   const size = BigInt(view.walSegmentBytes)
@@ -238,7 +266,8 @@ function planWal(
     ],
     // The moments that a record speaks of can no longer be asked for.
     gaps: view.gaps
-      .filter((gap) => options.mayRemove && (agreed?.has(gap.key) ?? true) && !isGapNeeded(gap, needed))
+      .filter((gap) => options.mayRemove && (agreed?.has(gap.key) ?? true) && !isInFirst(view, gap.key))
+      .filter((gap) => !isGapNeeded(gap, needed))
       .map(({ key, sizeBytes }): Removal => ({ kind: 'gap', key, sizeBytes, because })),
     ranges: joined(
       [...segments, ...tails].map((object) => {
@@ -247,6 +276,14 @@ function planWal(
       }),
     ),
   }
+}
+
+function isInFirst(view: CollectionView, key: string): boolean {
+  return view.first?.keys.has(key) ?? false
+}
+
+function agreedKeys(agreed: CollectionPlan | undefined): ReadonlySet<string> | undefined {
+  return agreed === undefined ? undefined : new Set(agreed.removals.map(({ key }) => key))
 }
 
 function joined(

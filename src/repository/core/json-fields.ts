@@ -13,6 +13,7 @@ export interface Fields {
   text(name: string, pattern?: RegExp): string
   optionalText(name: string): string | null
   integer(name: string, minimum?: number): number
+  optionalInteger(name: string, minimum?: number): number | null
   flag(name: string): boolean
   choice<const Choice extends string>(name: string, choices: readonly Choice[]): Choice
   lsn(name: string): Lsn
@@ -50,6 +51,8 @@ export function fieldsOf(value: unknown, where: string): Fields {
     text,
     optionalText: (name) => ((source.get(name) ?? null) === null ? null : text(name)),
     integer: (name, minimum = 0) => integerOf(source.get(name), at(name), minimum),
+    optionalInteger: (name, minimum = 0) =>
+      (source.get(name) ?? null) === null ? null : integerOf(source.get(name), at(name), minimum),
     flag: (name) => {
       const found = source.get(name)
       return typeof found === 'boolean' ? found : fail(at(name), 'true or false', found)

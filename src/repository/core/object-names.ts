@@ -5,8 +5,10 @@ export const repositoryObject = 'repository.json'
 export const guideObject = 'RESTORE.md'
 export const restoreProgramObject = 'restore.mjs'
 export const keysPrefix = 'keys/'
+/** A data key that is being made, until every way in has it. */
+export const nextKeyObject = 'next-key.asc'
 
-const reservedNames: readonly string[] = ['keys', repositoryObject, guideObject, restoreProgramObject]
+const reservedNames: readonly string[] = ['keys', repositoryObject, guideObject, restoreProgramObject, nextKeyObject]
 const clusterPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const backupPattern = /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$/
 const segmentPattern = /^([0-9A-F]{8})[0-9A-F]{16}$/
@@ -45,6 +47,8 @@ export const collectionObject = (cluster: string, collection: string): string =>
   `${collectionsPrefix(cluster)}${collection}.json`
 export const holdsPrefix = (cluster: string): string => `${cluster}/holds/`
 export const holdObject = (cluster: string, backup: string): string => `${holdsPrefix(cluster)}${backup}.json`
+export const proofsPrefix = (cluster: string): string => `${cluster}/proofs/`
+export const proofObject = (cluster: string, proof: string): string => `${proofsPrefix(cluster)}${proof}.json`
 export const clusterPacksPrefix = (cluster: string): string => `${cluster}/packs/`
 export const walPrefix = (cluster: string): string => `${cluster}/wal/`
 export const tailsPrefix = (cluster: string): string => `${cluster}/tail/`

@@ -41,6 +41,7 @@ function decide(
     latestPath: timelinePath(firstTimelineHistory()),
     holds: new Map(),
     parents: new Map(),
+    first: new Set(),
     now,
     ...more,
   })

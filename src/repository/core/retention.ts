@@ -47,6 +47,8 @@ export interface RetentionQuestion {
   readonly holds: ReadonlyMap<string, string>
   /** The running backup that builds on a backup, by the latter. */
   readonly parents: ReadonlyMap<string, string>
+  /** Of a copy: what the first repository lists. */
+  readonly first: ReadonlySet<string>
   readonly now: EpochMs
 }
 
@@ -88,6 +90,7 @@ export function decideRetention(question: RetentionQuestion): readonly Retention
     if (reason !== undefined) own.add(backup, reason === '' ? 'held' : `held: ${reason}`)
     const child = parents.get(backup.id)
     if (child !== undefined) own.add(backup, `backup ${child}, which is being taken, builds on it`)
+    if (question.first.has(backup.id)) own.add(backup, 'the first repository has it')
   }
   return backups.map((backup) => {
     const because = [...onwards.of(backup), ...own.of(backup)]

@@ -219,8 +219,14 @@ function keysByGpg(root) {
 /** @param {string} root @param {string} passphrase */
 function keysByPassphrase(root, passphrase) {
   return keyFiles(root).flatMap((path) => {
-    const plain = decryptOpenPgp(dearmor(fs.readFileSync(path, 'latin1')), Buffer.from(passphrase))
-    return plain === undefined ? [] : [parseKey(Buffer.from(plain).toString('utf8'))]
+    try {
+      const plain = decryptOpenPgp(dearmor(fs.readFileSync(path, 'latin1')), Buffer.from(passphrase))
+      return plain === undefined ? [] : [parseKey(Buffer.from(plain).toString('utf8'))]
+    } catch (error) {
+      // One that is damaged, or no key, must not keep the others from being tried.
+      process.stderr.write(`Passing over ${path}: ${error instanceof Error ? error.message : String(error)}\n`)
+      return []
+    }
   })
 }
 

@@ -33,7 +33,7 @@ function writePages({ pageBytes }: ScatterWorkerData, order: ScatterOrder, pack:
       if (open?.record !== record) {
         const type = pack.records[record]?.type
         if (type !== 'pages' && type !== 'scattered-pages') throw unfit(order, record, 'pages of a relation')
-        open = { record, plain: pack.read(record) }
+        open = { record, plain: pack.readBriefly(record) }
       }
       const pages = open.plain.subarray(slot * pageBytes, (slot + slots) * pageBytes)
       if (pages.length !== slots * pageBytes) throw unfit(order, record, `${slots} pages from slot ${slot} on`)
@@ -52,7 +52,7 @@ function writeFiles(order: ScatterOrder, pack: OpenPack, files: OpenFiles): numb
     for (let record = first; record < first + count; record += 1) {
       const description = pack.records[record]
       if (description?.type !== 'file') throw unfit(order, record, 'a part of a file')
-      const plain = pack.read(record)
+      const plain = pack.readBriefly(record)
       files.write(file, plain, description.meta.offset)
       writtenBytes += plain.length
     }

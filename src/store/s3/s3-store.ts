@@ -10,7 +10,7 @@ import type { S3Facts, S3Place } from './s3-objects.ts'
 import type { S3StoreOptions } from './s3-options.ts'
 
 /** Created once in each place, to see whether the server refuses to create it again. No key: it begins with a dot. */
-const touchstone = '.holdfast/write-once'
+export const touchstone = '.holdfast/write-once'
 /** Bytes that were damaged on the way are read again so often. */
 const readAttempts = 3
 

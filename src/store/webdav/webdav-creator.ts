@@ -8,7 +8,7 @@ import type { WebDavStoreOptions } from './webdav-options.ts'
 import { uploadFile } from './webdav-upload.ts'
 
 /** Ours alone: keys do not begin with a dot. */
-const ownFolder = '/.holdfast'
+export const ownFolder = '/.holdfast'
 const uploadFolder = `${ownFolder}/uploads`
 const claimFolder = `${ownFolder}/claims`
 /** No file of ours lives so long; what is older was left by a process that died. */

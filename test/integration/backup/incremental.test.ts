@@ -112,7 +112,7 @@ test('law L6: a parent whose pack is gone is not built upon', { timeout: 120_000
 test('a parent that is being expired is not built upon', { timeout: 120_000 }, async () => {
   await using scene = await openBackupScene({ parameters: quiet })
   const { commit } = await takeBackup(scene.request, { clock })
-  const note = { collection: 'of-another-node', backups: [commit.facts.backup], wal: [] }
+  const note = { collection: 'of-another-node', backups: [commit.facts.backup], wal: [], leftovers: [] }
   await announceCollection(scene.repository, 'main', note)
   const next = await takeBackup(scene.request, { clock })
   assert.deepEqual([next.commit.facts.kind, next.fullReason], ['full', 'parent-expiring'])

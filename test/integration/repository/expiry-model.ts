@@ -192,31 +192,32 @@ export class ModelCluster {
   }
 
   /** L5 and L6: what is listed is whole and can be restored by itself. */
-  async assertSound(): Promise<void> {
-    const { backups, damaged } = await listBackups(this.repository, cluster)
+  async assertSound(repository: Repository = this.repository): Promise<void> {
+    const { backups, damaged } = await listBackups(repository, cluster)
     assert.deepEqual(damaged, [])
     for (const commit of backups) {
-      assert.deepEqual((await verifyBackup(this.repository, commit)).bad, [])
+      assert.deepEqual((await verifyBackup(repository, commit)).bad, [])
       const backupId = commit.facts.backup
-      assert.ok(await this.#plans({ target: { kind: 'immediate' }, timeline: 'current', backupId }), backupId)
+      const request = { target: { kind: 'immediate' }, timeline: 'current', backupId } as const
+      assert.ok(await this.#plans(request, repository), backupId)
     }
   }
 
   /** Which of the moments of the last days can be restored, on the way to the newest timeline; the end of all is one. */
-  async reachable(days: number): Promise<readonly string[]> {
+  async reachable(days: number, repository: Repository = this.repository): Promise<readonly string[]> {
     const found: string[] = []
     for (const { time, lsn } of this.#marks) {
       if (days === 0 || time < this.now - days * dayMs) continue
       const target = { kind: 'lsn', lsn, inclusive: false } as const
-      if (await this.#plans({ target, timeline: 'latest' })) found.push(`${time} ${lsn}`)
+      if (await this.#plans({ target, timeline: 'latest' }, repository)) found.push(`${time} ${lsn}`)
     }
-    const latest = await this.#plans({ target: { kind: 'latest' }, timeline: 'latest' })
+    const latest = await this.#plans({ target: { kind: 'latest' }, timeline: 'latest' }, repository)
     return latest === undefined ? found : [...found, `latest: ${latest}`]
   }
 
-  async #plans(request: RestoreRequest): Promise<Lsn | undefined> {
+  async #plans(request: RestoreRequest, repository: Repository): Promise<Lsn | undefined> {
     try {
-      return (await planFromRepository(this.repository, cluster, request)).plan.walEndLsn
+      return (await planFromRepository(repository, cluster, request)).plan.walEndLsn
     } catch (error) {
       if (error instanceof Fault && error.code.startsWith('restore-')) return undefined
       throw error

@@ -165,7 +165,14 @@ describe('the jobs of a cluster', { concurrency: false }, () => {
       cron,
       /^CRON_TZ=UTC\n0 2 \* \* \* postgres \S+ \S+ schedule run backup --config \S+n1.yaml > \/dev\/null$/m,
     )
-    assert.equal(units, 'holdfast-test-backup.service\nholdfast-test-backup.timer\n')
+    const files = ['backup', 'verify', 'keyTest'].flatMap((job) =>
+      ['service', 'timer'].map((kind) => `holdfast-test-${job}.${kind}\n`),
+    )
+    assert.equal(units, files.join(''))
+    for (const job of ['verify', 'keyTest']) {
+      const { code, stdout, stderr } = await cluster.holdfast(n1, 'schedule', 'run', job)
+      assert.deepEqual([code, stdout.replace(/ in .*/, '')], [0, `${job}: ok\n`], stderr)
+    }
   })
 
   test('a backup that is cut short with its leader is made up by the next leader', async () => {

@@ -58,6 +58,7 @@ function answer(change: Partial<Extract<AgentAnswer, { answered: true }>> = {}):
     replayedAt: (now - 250) as EpochMs,
     streaming: true,
     syncStates: {},
+    copiers: null,
     archivers: null,
     ...change,
   }
@@ -97,9 +98,16 @@ const healthy: StatusFacts = {
   repositories: [
     {
       name: 'local',
+      copyOf: null,
       readable: true,
       backups: 2,
       damaged: [],
+      proofs: {
+        lastProven: { level: 2, at: now, backup: 'b2', provenTime: null },
+        provenAt: { 0: now, 1: now, 2: now, 3: null, 4: null },
+        lastVerification: { at: now, backup: 'b2', outcome: 'passed', requested: 2, proven: 2 },
+        lastKeyTest: { at: now, passed: true },
+      },
       last: {
         id: 'b2',
         startedAt: (now - 70_000) as EpochMs,
@@ -141,7 +149,7 @@ describe('what is not observed is not claimed', () => {
   test('an unreadable repository is a problem, not an empty one', () => {
     const report = reportStatus({
       ...healthy,
-      repositories: [{ name: 'local', readable: false, because: 'wrong key' }],
+      repositories: [{ name: 'local', copyOf: null, readable: false, because: 'wrong key' }],
     })
     assert.deepEqual(report.problems, ['repository local cannot be read: wrong key'])
     assert.match(
@@ -220,4 +228,23 @@ describe('who takes over next is asked of the election itself', () => {
     assert.equal(node, null)
     assert.match(because, /n2: this node was not in the durability set/)
   })
+})
+
+test('a verification or a key test that failed is a problem until one passes', () => {
+  const [repository] = healthy.repositories
+  assert.ok(repository?.readable)
+  const proofs = {
+    ...repository.proofs,
+    lastVerification: { at: now, backup: 'b1', outcome: 'failed', requested: 4, proven: 1 } as const,
+    lastKeyTest: { at: now, passed: false },
+  }
+  const report = reportStatus({ ...healthy, repositories: [{ ...repository, proofs }] })
+  assert.equal(report.verdict, 'degraded')
+  assert.match(report.problems.join('\n'), /last verification found backup b1 broken \(level 4\)\n.*key did not pass/)
+  // What could not be looked at in full is no damage.
+  const incomplete = {
+    ...repository.proofs,
+    lastVerification: { ...proofs.lastVerification, outcome: 'incomplete' } as const,
+  }
+  assert.equal(reportStatus({ ...healthy, repositories: [{ ...repository, proofs: incomplete }] }).verdict, 'healthy')
 })

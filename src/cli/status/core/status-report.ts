@@ -3,7 +3,9 @@ import type { LeaderEntry, MemberEntry, PauseEntry, StateEntry, SwitchoverEntry 
 import { jobProblems } from '../../../schedule/core/report-jobs.ts'
 import type { JobReport } from '../../../schedule/core/report-jobs.ts'
 import type { EpochMs, MonotonicMs } from '../../../std/clock.ts'
+import { formatLsn } from '../../../wal/core/lsn.ts'
 import type { Lsn, TimelineId } from '../../../wal/core/lsn.ts'
+import { copierProblems, copyLag } from './copy-lag.ts'
 
 /** What the coordinator says. */
 export interface ClusterEntries {
@@ -27,8 +29,12 @@ export type AgentAnswer =
       readonly streaming: boolean
       /** The state of each connected standby as the primary counts it: `quorum`, `async`, … */
       readonly syncStates: Readonly<Record<string, string>>
+      /** Its clock, which the times of its archivers are by; null when it did not say. */
+      readonly now?: EpochMs | null
       /** The archivers it runs, by repository; null when it did not say. */
       readonly archivers: Readonly<Record<string, ArchiverAnswer>> | null
+      /** The copiers it runs, by the copy they keep; null when it did not say. */
+      readonly copiers: Readonly<Record<string, CopierAnswer>> | null
     }
   | { readonly answered: false; readonly because: string }
 
@@ -36,15 +42,57 @@ export type AgentAnswer =
 export interface ArchiverAnswer {
   readonly state: string
   readonly tailAgeMs: number
+  readonly timeline?: number | null
+  readonly durableLsn?: string | null
+  readonly saidAt?: number
+  readonly heardAt?: number | null
+  readonly caughtUpAt?: number | null
+  readonly bytesPerSecond?: number | null
+  readonly spoolBytes?: number | null
+  readonly spoolLimitBytes?: number | null
   readonly gaps: readonly { readonly timeline: number; readonly startLsn: string; readonly endLsn: string }[]
   readonly error: { readonly message: string } | null
 }
 
+/** What a copier last said of itself. */
+export interface CopierAnswer {
+  readonly state: string
+  readonly currentAt: string | null
+  readonly walCurrentAt: string | null
+  readonly backupsMissing: number | null
+  readonly missingBytes: { readonly wal: number; readonly backups: number; readonly other: number } | null
+  readonly problemCount: number
+  readonly problems: readonly { readonly subject: string; readonly message: string }[]
+  readonly error: { readonly message: string } | null
+}
+
+/** What verifications of a repository have proven, and what they last came to. */
+export interface ProofReport {
+  /** The highest level that was ever proven, the last time it was. */
+  readonly lastProven: {
+    readonly level: number
+    readonly at: EpochMs
+    readonly backup: string
+    readonly provenTime: EpochMs | null
+  } | null
+  readonly provenAt: Readonly<Record<number, EpochMs | null>>
+  readonly lastVerification: {
+    readonly at: EpochMs
+    readonly backup: string
+    readonly outcome: 'passed' | 'doubtful' | 'incomplete' | 'failed'
+    readonly requested: number
+    readonly proven: number | null
+  } | null
+  readonly lastKeyTest: { readonly at: EpochMs; readonly passed: boolean } | null
+}
+
 /** A repository as far as it could be read. */
 export type RepositoryReport =
-  | { readonly name: string; readonly readable: false; readonly because: string }
+  | { readonly name: string; readonly copyOf: string | null; readonly readable: false; readonly because: string }
   | {
       readonly name: string
+      /** The first repository, where this is a copy of it. */
+      readonly copyOf: string | null
       readonly readable: true
       readonly backups: number
       readonly damaged: readonly string[]
@@ -54,8 +102,11 @@ export type RepositoryReport =
         readonly stoppedAt: EpochMs
         readonly dataBytes: number
       } | null
+      readonly proofs: ProofReport
       /** End of the WAL stored without a gap on the cluster's timeline. */
       readonly archivedTo: Lsn | null
+      /** WAL on record as lost, behind which there is no backup yet. */
+      readonly gaps?: readonly { readonly timeline: number; readonly startLsn: Lsn; readonly endLsn: Lsn }[]
     }
 
 export interface StatusFacts {
@@ -96,6 +147,19 @@ export type ArchivedRepository = RepositoryReport & {
   readonly tailBytes: number | null
   /** Null when the leader's agent did not say. */
   readonly archiver: ArchiverAnswer | 'none' | null
+  /** Null for the first repository, which nobody copies to, and when the leader's agent did not say. */
+  readonly copier: CopierAnswer | 'none' | null
+  /** How far behind the first repository a copy is; null when that is not known. */
+  readonly lag: CopyLag | null
+}
+
+export interface CopyLag {
+  /** Since when WAL was last all there; 0 when it is. Losing everything but the copy costs as much. */
+  readonly walMs: number | null
+  /** The same of everything, backups and dumps included. */
+  readonly allMs: number | null
+  readonly bytes: number | null
+  readonly backups: number | null
 }
 
 export interface NodeReport {
@@ -120,11 +184,15 @@ export function reportStatus(facts: StatusFacts): StatusReport {
   const nodes = nodeReports(facts, leaderLsn)
   const acceptsWrites = leader === null ? false : writable(facts.answers.get(leader))
   const next = nextLeader(entries)
-  const archivers = archiversOf(leader === null ? undefined : facts.answers.get(leader))
+  const spoken = leader === null ? undefined : facts.answers.get(leader)
+  const { archivers, copiers } = spoken?.answered === true ? spoken : { archivers: null, copiers: null }
   const repositories = facts.repositories.map((repository): ArchivedRepository => {
     const archivedTo = repository.readable ? repository.archivedTo : null
-    const archiver = archivers === null ? null : (archivers[repository.name] ?? 'none')
-    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver }
+    const { name, copyOf } = repository
+    const archiver = archivers === null || copyOf !== null ? null : (archivers[name] ?? 'none')
+    const copier = copiers === null || copyOf === null ? null : (copiers[name] ?? 'none')
+    const lag = copier === null || copier === 'none' ? null : copyLag(copier, facts.now)
+    return { ...repository, tailBytes: distance(leaderLsn, archivedTo), archiver, copier, lag }
   })
   const blocking = blockingProblems(entries, leader, acceptsWrites)
   const problems = [
@@ -207,28 +275,44 @@ function lesserProblems(
 }
 
 function repositoryProblems(repository: ArchivedRepository): readonly string[] {
-  const { name, archiver } = repository
-  const archiving = archiverProblems(name, archiver)
+  const { name, archiver, copyOf } = repository
+  const archiving = copyOf === null ? archiverProblems(name, archiver) : copierProblems(repository)
   if (!repository.readable) return [`repository ${name} cannot be read: ${repository.because}`, ...archiving]
+  const lost = (repository.gaps ?? [])
+    .map((gap) => ({ ...gap, startLsn: formatLsn(gap.startLsn), endLsn: formatLsn(gap.endLsn) }))
+    .map((gap) => describeGap(name, gap))
+    .filter((text) => !archiving.includes(text))
   const damaged = repository.damaged.map((id) => `repository ${name}: backup ${id} is damaged`)
   const none = repository.last === null ? [`repository ${name} holds no backup yet`] : []
-  return [...damaged, ...archiving, ...none]
+  return [...proofProblems(name, repository.proofs), ...damaged, ...lost, ...archiving, ...none]
+}
+
+function proofProblems(name: string, { lastVerification, lastKeyTest }: ProofReport): readonly string[] {
+  const problems: string[] = []
+  if (lastVerification?.outcome === 'failed') {
+    const { backup, requested } = lastVerification
+    problems.push(`repository ${name}: the last verification found backup ${backup} broken (level ${requested})`)
+  }
+  if (lastKeyTest?.passed === false) {
+    problems.push(`repository ${name}: a configured key did not pass the last test (\`holdfast keys test\`)`)
+  }
+  return problems
 }
 
 function archiverProblems(name: string, archiver: ArchivedRepository['archiver']): readonly string[] {
   if (archiver === null) return []
   if (archiver === 'none') return [`repository ${name}: no archiver runs, so WAL does not reach it`]
   const { state, gaps, error } = archiver
-  const holes = gaps.map(
-    ({ timeline, startLsn, endLsn }) =>
-      `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`,
-  )
+  const holes = gaps.map((gap) => describeGap(name, gap))
   if (error !== null) return [...holes, `repository ${name}: the archiver is ${state}: ${error.message}`]
   return state === 'streaming' ? holes : [...holes, `repository ${name}: the archiver is ${state}`]
 }
 
-function archiversOf(answer: AgentAnswer | undefined): Readonly<Record<string, ArchiverAnswer>> | null {
-  return answer?.answered === true ? answer.archivers : null
+function describeGap(
+  name: string,
+  { timeline, startLsn, endLsn }: { readonly timeline: number; readonly startLsn: string; readonly endLsn: string },
+): string {
+  return `repository ${name}: WAL from ${startLsn} to ${endLsn} of timeline ${timeline} is lost to it; take a new backup`
 }
 
 function nodeReports(facts: StatusFacts, leaderLsn: Lsn | null): readonly NodeReport[] {

@@ -15,6 +15,7 @@ const answer = (writable: boolean): AgentAnswer => ({
   streaming: false,
   syncStates: {},
   archivers: null,
+  copiers: null,
 })
 
 const request = { id: 'r', from: 'n1', to: null, requestedAt: 0 as EpochMs }

@@ -1,0 +1,118 @@
+import { generateKey } from 'openpgp'
+import { takeBackup } from '../../../src/backup/take-backup.ts'
+import { verifyBackup } from '../../../src/drill/verify/verify-backup.ts'
+import type { VerifyOptions } from '../../../src/drill/verify/verify-backup.ts'
+import { readCommit } from '../../../src/repository/catalogue.ts'
+import type { VerificationProof } from '../../../src/repository/core/proof.ts'
+import type { VerificationLevel } from '../../../src/repository/core/proof-name.ts'
+import { giveAccess } from '../../../src/repository/give-access.ts'
+import { holdBackup } from '../../../src/repository/holds.ts'
+import type { KeyAccess } from '../../../src/repository/openpgp-keys.ts'
+import type { Repository } from '../../../src/repository/repository.ts'
+import { takeAccess } from '../../../src/repository/take-access.ts'
+import { systemClock } from '../../../src/std/clock.ts'
+import { Fault } from '../../../src/std/fault.ts'
+import { Secret } from '../../../src/std/secret.ts'
+import { memoryStore } from '../../support/memory-store.ts'
+import type { TestServerOptions } from '../../support/postgres.ts'
+import { cluster, currentLsn, openArchiveScene, passphrase, startArchiver } from '../archive/archive-scene.ts'
+import type { ArchiveScene } from '../archive/archive-scene.ts'
+
+export const policy = { days: 30, count: 2, daily: 0, weekly: 0, monthly: 0, yearly: 0 }
+
+/** Everything in a repository, which can be damaged and looked at without touching the original. */
+export interface StoredScene {
+  readonly objects: ReadonlyMap<string, Uint8Array>
+  readonly access: KeyAccess
+  readonly repository: Repository
+  readonly backup: string
+}
+
+/**
+ * A real server with two databases, a full backup and an incremental one, a hold, and archived WAL in whole segments and
+ * a tail, with transactions behind the backups.
+ */
+export async function openVerifyScene(
+  options: TestServerOptions = {},
+): Promise<ArchiveScene & { readonly stored: () => Promise<StoredScene> }> {
+  const scene = await openArchiveScene({ walSegmentBytes: 2 ** 20, ...options })
+  const backups: string[] = []
+  {
+    await using archiver = startArchiver(scene)
+    await using sql = await scene.server.sql()
+    await sql.query('CREATE DATABASE other')
+    await sql.query('CREATE TABLE t (x int PRIMARY KEY, note text)')
+    await sql.query("INSERT INTO t SELECT g, repeat('row ' || g, 20) FROM generate_series(1, 2000) g")
+    await sql.query('ANALYZE t')
+    for (let round = 0; round < 2; round += 1) {
+      const { repository, server } = scene
+      const { commit } = await takeBackup(
+        { repository, cluster, target: server.target, dataDirectory: server.dataDirectory },
+        { clock: systemClock, workers: 2 },
+      )
+      backups.push(commit.facts.backup)
+      await sql.query('UPDATE t SET note = note || $1 WHERE x % 3 = 0', [`${round}`])
+    }
+    for (let x = 1; x <= 5; x += 1) await sql.query('INSERT INTO t VALUES ($1, $2)', [10_000 + x, 'later'])
+    // Over several segments.
+    for (let round = 0; round < 3; round += 1) {
+      await sql.query('UPDATE t SET note = note || $1', ['.'.repeat(200)])
+      await sql.query('SELECT pg_switch_wal()')
+    }
+    await sql.query("INSERT INTO t VALUES (0, 'last')")
+    const lsn = await currentLsn(sql)
+    await archiver.until(({ durableLsn = 0n }) => durableLsn >= lsn)
+  }
+  const backup = backups.at(-1) ?? ''
+  await holdBackup(scene.repository, { cluster, backup, reason: 'test' }, { clock: systemClock })
+  const access = await openByKeyPair(scene.repository)
+  const stored = async (): Promise<StoredScene> => {
+    const objects = new Map<string, Uint8Array>()
+    for await (const { key } of scene.repository.store.list(''))
+      objects.set(key, await scene.repository.store.read(key))
+    return { objects, access, repository: scene.repository, backup }
+  }
+  return { ...scene, stored }
+}
+
+/** Each try of a passphrase takes a good part of a second; one of a private key does not. */
+async function openByKeyPair(repository: Repository): Promise<KeyAccess> {
+  const key = await generateKey({ type: 'curve25519', userIDs: [{ name: 'test' }], format: 'armored' })
+  const access = { privateKey: { armored: new Secret(key.privateKey) } }
+  await giveAccess(repository, { way: 'pair', access: { passphrase }, to: { recipients: [key.publicKey] } })
+  await takeAccess(repository, { way: 'first', access })
+  return access
+}
+
+/** Verifies the newest backup of a scene, with some objects changed or taken away. */
+export async function verify(
+  { objects, access, repository, backup }: StoredScene,
+  level: VerificationLevel,
+  damage: ReadonlyMap<string, Uint8Array | undefined> = new Map(),
+  options: Partial<VerifyOptions> = {},
+): Promise<VerificationProof> {
+  const changed = new Map(objects)
+  for (const [key, bytes] of damage) {
+    if (bytes === undefined) changed.delete(key)
+    else changed.set(key, bytes)
+  }
+  const damaged = { ...repository, store: memoryStore(changed) }
+  const subject = await readCommit(damaged, { cluster, backup }).then(
+    (commit) => ({ commit }),
+    (fault: unknown) => {
+      if (!(fault instanceof Fault)) throw fault
+      return { backup, fault }
+    },
+  )
+  const request = {
+    cluster,
+    subject,
+    level,
+    access,
+    place: 'local',
+    policy,
+    node: 'n1',
+    version: 'test',
+  }
+  return await verifyBackup(damaged, request, { clock: systemClock, random: () => 0.5, ...options })
+}
