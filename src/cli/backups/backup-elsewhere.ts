@@ -63,7 +63,10 @@ export async function backUpElsewhere(
 
 function optionsOf({ repository, label, full, readAll, workers }: BackupWishes): readonly string[] {
   return [
-    ...['--from', 'here', '--repository', repository],
+    '--from',
+    'here',
+    '--repository',
+    repository,
     ...(label === undefined ? [] : ['--label', label]),
     ...(full ? ['--full'] : []),
     ...(readAll ? ['--read-all'] : []),
