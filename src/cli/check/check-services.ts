@@ -42,10 +42,11 @@ export async function checkServices(
         })
       } catch (error) {
         if (!isFault(error, repositoryFaults['repository-not-found'])) throw error
-        return warn(
-          'its directory is empty',
-          'The first start of the agent, or the first backup, makes the repository.',
-        )
+        const maker =
+          repository === config.repositories[0]
+            ? 'The first start of the agent, or the first backup, makes the repository.'
+            : 'The agent of the leader, or `holdfast copy`, copies the first repository into it.'
+        return warn('nothing is in it yet', maker)
       }
     }),
   )
