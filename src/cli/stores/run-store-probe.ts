@@ -93,9 +93,9 @@ async function openForProbe(
   { clock, signal }: CommandContext,
 ): Promise<OpenedForProbe> {
   const open = async (conditionalCreate: 'required' | 'emulated'): Promise<ObjectStore> => {
-    if (repository.type === 'filesystem') return await openConfiguredStore(repository, { clock })
+    if (repository.type === 'filesystem') return await openConfiguredStore(repository, { clock, signal })
     const unlocked = repository.type === 's3' ? { ...repository, lock: undefined } : repository
-    return await openConfiguredStore({ ...unlocked, conditionalCreate }, { clock })
+    return await openConfiguredStore({ ...unlocked, conditionalCreate }, { clock, signal })
   }
   const strict = await open('required')
   try {
@@ -127,12 +127,12 @@ async function probeAdapter(
     case 's3': {
       const { probeS3 } = await import('../../store/s3/s3-probe.ts')
       const { s3StoreOptions } = await import('./open-s3.ts')
-      return await probeS3(await s3StoreOptions(repository, { clock }), options)
+      return await probeS3(await s3StoreOptions(repository, { clock, signal }), options)
     }
     case 'webdav': {
       const { probeWebDav } = await import('../../store/webdav/webdav-probe.ts')
       const { webDavStoreOptions } = await import('./open-webdav.ts')
-      return await probeWebDav(await webDavStoreOptions(repository, { clock }), options)
+      return await probeWebDav(await webDavStoreOptions(repository, { clock, signal }), options)
     }
     default:
       return repository satisfies never

@@ -42,7 +42,7 @@ describe('a cluster operated by the command line', { concurrency: false }, () =>
     const check = await cluster.holdfast(n1, 'check')
     assert.equal(check.code, 3, check.stdout)
     assert.match(check.stdout, /! coordinator: .* does not exist/)
-    assert.match(check.stdout, /! repository local: its directory is empty/)
+    assert.match(check.stdout, /! repository local: nothing is in it yet/)
     const status = await cluster.holdfast(n1, 'status')
     assert.equal(status.code, 4)
     assert.match(status.stderr, /cli-coordinator-absent/)
