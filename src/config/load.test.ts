@@ -279,3 +279,15 @@ test('credentials of an S3 repository are named whole and once', () => {
   assert.deepEqual(problems("endpoint: 'https://key:secret@x'"), ['repositories[0].endpoint'])
   assert.deepEqual(problems('lock: { mode: compliance }'), ['repositories[0].lock.days'])
 })
+
+test('a schedule that cannot be read, never comes, or is in no time zone says what was expected', () => {
+  const schedules = (lines: string): readonly string[] => problemsOf(`${minimal.trim()}\nschedules: ${lines}`)
+  assert.deepEqual(schedules(`{ backup: { at: '0 25 * * *' } }`), [
+    'line 7: schedules.backup.at: "0 25 * * *" given; expected off, or an hour from 0 to 23 instead of "25"',
+  ])
+  assert.deepEqual(schedules(`{ timeZone: Mars/Base, expire: { at: '0 2 30 2 *' } }`), [
+    'line 7: schedules.timeZone: "Mars/Base" given; expected a time zone by its IANA name, like UTC or Europe/Berlin',
+    'line 7: schedules.expire.at: "0 2 30 2 *" given; expected off, or after-backup, or a moment that comes: no month that it names has such a day',
+  ])
+  assert.deepEqual(schedules(`{ backup: { fullEvery: off, jitter: 10m }, expire: { at: off } }`), [])
+})
