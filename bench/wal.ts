@@ -38,6 +38,8 @@ if (runsAsRoot()) {
     environment: process.env,
   })
 } else {
+  // Whatever still runs is ended when this process is.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => process.exit(130))
   await bench()
 }
 

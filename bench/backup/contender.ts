@@ -14,6 +14,8 @@ export interface Contender {
   readonly incremental?: Command | undefined
   /** Restores the newest backup into an empty directory, synced to disk. */
   restore(directory: string): Command
+  /** Makes a directory that holds something of the same cluster into the newest backup, keeping what fits. */
+  readonly deltaRestore?: ((directory: string) => Command) | undefined
   /** Where its command does more than lay the files out: the seconds of that, read from what it printed. */
   readonly beyondRestore?: (stdout: string) => number
   /** Where its backups are, without the WAL. */

@@ -23,13 +23,31 @@ export interface TaskRun {
  * the full backup of the same round, so that every round measures the same. A peer that fails is left out from then on.
  */
 export async function measureRound(run: TaskRun): Promise<void> {
+  const { tasks, source } = run
   await inTurn(run, (contender) => measureBackup(run, contender, 'full', contender.full))
   // Before the restores: a dump is restored into a database of its own on the same server, which changes catalogs.
-  if (run.tasks.has('unchanged')) await inTurn(run, (contender) => measureIncremental(run, contender, 'unchanged'))
-  if (run.tasks.has('restore')) await inTurn(run, (contender) => measureRestore(run, contender))
-  if (!run.tasks.has('one-percent')) return
-  await run.source.changeRows()
+  if (tasks.has('unchanged')) await inTurn(run, (contender) => measureIncremental(run, contender, 'unchanged'))
+  await using copies = createCopies(run.directory)
+  const restores = (['restore', 'delta-intact', 'delta-diverged'] as const).some((task) => tasks.has(task))
+  if (restores) await inTurn(run, (contender) => measureRestores(run, contender, copies))
+  if (!tasks.has('one-percent') && !tasks.has('delta-diverged')) return
+  await source.changeRows()
   await inTurn(run, (contender) => measureIncremental(run, contender, 'one-percent'))
+  if (!tasks.has('delta-diverged')) return
+  await inTurn(run, (contender) => measureDelta(run, contender, 'delta-diverged', copies.directoryOf(contender)))
+}
+
+/** The copies that the contenders restored, one each; disposing removes them. */
+interface Copies extends AsyncDisposable {
+  directoryOf(contender: Contender): string
+}
+
+function createCopies(directory: string): Copies {
+  const root = join(directory, 'restored')
+  return {
+    directoryOf: ({ name, setting }) => join(root, `${name}-${setting}`),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  }
 }
 
 async function inTurn(run: TaskRun, task: (contender: Contender) => Promise<void>): Promise<void> {
@@ -73,19 +91,29 @@ async function measureBackup(run: TaskRun, contender: Contender, task: Task, com
   })
 }
 
-async function measureRestore(run: TaskRun, contender: Contender): Promise<void> {
-  const { source, signal } = run
-  const target = join(run.directory, 'restored')
-  await mkdir(target, { mode: 0o700 })
-  try {
-    await source.settle()
-    const { stdout, ...measured } = await measure(contender.restore(target), { signal })
-    const { name, setting } = contender
-    const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
-    run.onSample({ task: 'restore', setting, contender: name, round: run.round, ...measured, wallSeconds })
-  } finally {
-    await rm(target, { recursive: true, force: true })
-  }
+/** A copy that is to diverge is kept: the rows that change next are what it lacks. */
+async function measureRestores(run: TaskRun, contender: Contender, copies: Copies): Promise<void> {
+  const target = copies.directoryOf(contender)
+  await mkdir(target, { mode: 0o700, recursive: true })
+  await measureRestore(run, contender, 'restore', contender.restore(target))
+  await measureDelta(run, contender, 'delta-intact', target)
+  const staysForLater = run.tasks.has('delta-diverged') && contender.deltaRestore !== undefined
+  if (!staysForLater) await rm(target, { recursive: true, force: true })
+}
+
+async function measureDelta(run: TaskRun, contender: Contender, task: Task, target: string): Promise<void> {
+  if (contender.deltaRestore === undefined || !run.tasks.has(task)) return
+  await measureRestore(run, contender, task, contender.deltaRestore(target))
+}
+
+async function measureRestore(run: TaskRun, contender: Contender, task: Task, command: Command): Promise<void> {
+  const { source, signal, round } = run
+  await source.settle()
+  const { stdout, ...measured } = await measure(command, { signal })
+  if (!run.tasks.has(task)) return
+  const { name, setting } = contender
+  const wallSeconds = measured.wallSeconds - (contender.beyondRestore?.(stdout) ?? 0)
+  run.onSample({ task, setting, contender: name, round, ...measured, wallSeconds })
 }
 
 /** What Holdfast says of where its time went. */

@@ -2,7 +2,17 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Task } from './core/sample.ts'
 
-const allTasks: readonly Task[] = ['full', 'restore', 'unchanged', 'one-percent']
+const allTasks: readonly Task[] = [
+  'full',
+  'unchanged',
+  'restore',
+  'delta-intact',
+  'one-percent',
+  'delta-diverged',
+  'wal-archive',
+  'wal-fetch',
+  'recovery',
+]
 
 export interface BenchmarkOptions {
   readonly runs: number
@@ -11,6 +21,10 @@ export interface BenchmarkOptions {
   readonly scale: number
   readonly randomMegabytes: number
   readonly level: number
+  /** WAL segments to archive and to fetch. */
+  readonly segments: number
+  /** WAL segments to replay. */
+  readonly recovery: number
   readonly processes: number
   readonly tasks: ReadonlySet<Task>
   /** Undefined: all that are installed. */
@@ -25,6 +39,8 @@ export const usage = `npm run bench -- backup [options]
   --json FILE         every sample, ratios and missed targets
   --scale N           pgbench scale (default 150; a small one for a quick look)
   --random-mb N       megabytes of random bytes beside it (default 300)
+  --segments N        WAL segments to archive and fetch (default 100)
+  --recovery N        WAL segments to replay (default 200)
   --level N           zstd level at which they are compared (default 3)
   --processes N       threads or processes of each (default: the cores)
   --tasks A,B         of: ${allTasks.join(', ')} (default: all)
@@ -42,13 +58,18 @@ export function parseBenchmarkOptions(words: readonly string[]): BenchmarkOption
       scale: text,
       'random-mb': text,
       level: text,
+      segments: text,
+      recovery: text,
       processes: text,
       tasks: text,
       peers: text,
       'equal-only': { type: 'boolean' },
     },
   })
-  const number = (name: 'runs' | 'scale' | 'random-mb' | 'level' | 'processes', fallback: number): number => {
+  const number = (
+    name: 'runs' | 'scale' | 'random-mb' | 'level' | 'segments' | 'recovery' | 'processes',
+    fallback: number,
+  ): number => {
     const given = values[name]
     const value = given === undefined ? fallback : Number(given)
     if (Number.isInteger(value) && value > 0) return value
@@ -64,6 +85,8 @@ export function parseBenchmarkOptions(words: readonly string[]): BenchmarkOption
     scale: number('scale', 150),
     randomMegabytes: number('random-mb', 300),
     level: number('level', 3),
+    segments: number('segments', 100),
+    recovery: number('recovery', 200),
     processes: number('processes', availableParallelism()),
     tasks: new Set(tasks),
     peers: values.peers?.split(','),

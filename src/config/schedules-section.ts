@@ -106,8 +106,9 @@ const verify = z
       about: 'When the newest backup is verified, and the result recorded: `holdfast verify`.',
       change: 'restart',
     }),
-    level: setting(wholeNumber(0, highestVerification).prefault(2), {
-      about: 'How far it goes; `holdfast verify --help` says what each level proves.',
+    level: setting(wholeNumber(0, highestVerification).prefault(highestVerification), {
+      about:
+        'How far it goes; `holdfast verify --help` says what each level proves. Levels 3 and 4 restore the backup and need room for it (`verification.directory`).',
       change: 'restart',
     }),
     ...timing,

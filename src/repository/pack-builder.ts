@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { releaseMemory } from '../std/release-memory.ts'
 import { createZstdCompressor } from '../std/zstd.ts'
 import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import {
@@ -66,7 +67,10 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     const storedBytes = body.length + tagBytes
     const offset = bytes.length
     if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
-    for (const part of sealRecord(cipher, { number, type: record.type }, body)) bytes.append(part)
+    const [ciphertext, tag] = sealRecord(cipher, { number, type: record.type }, body)
+    bytes.append(ciphertext)
+    bytes.append(tag)
+    releaseMemory(ciphertext)
     entries.push({ type: record.type, codec, offset, storedBytes, rawBytes, meta })
     indexBytes += 16 + meta.length
     return number

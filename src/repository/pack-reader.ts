@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { releaseMemory } from '../std/release-memory.ts'
 import { createZstdDecompressor, type ZstdDecompressor } from '../std/zstd.ts'
 import { Malformed } from './core/malformed.ts'
 import {
@@ -113,6 +114,7 @@ function readRecord({ objectKey, bytes, entries, cipher, decompressor }: SealedP
   const stored = bytes.subarray(entry.offset, entry.offset + entry.storedBytes)
   const body = unsealRecord(cipher, { number, type: entry.type }, stored)
   const plain = body === undefined || entry.codec === 'none' ? body : decompressor.decompress(body, entry.rawBytes)
+  if (body !== undefined && plain !== body) releaseMemory(body)
   if (plain?.length !== entry.rawBytes) throw objectFault(objectKey, 'altered', `record ${number} does not open`)
   return plain
 }

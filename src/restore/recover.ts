@@ -8,16 +8,17 @@ import type { Installation } from '../postgres/installation.ts'
 import { readPostmasterPid } from '../postgres/postmaster.ts'
 import { startServer } from '../postgres/server.ts'
 import type { RunningServer, ServerExit } from '../postgres/server.ts'
-import { withSql } from '../postgres/sql.ts'
+import { sqlState, withSql } from '../postgres/sql.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
-import { isFault } from '../std/fault.ts'
+import { Fault, isFault } from '../std/fault.ts'
 import { Secret } from '../std/secret.ts'
 import { isolationSettings, sandboxSettings } from './core/isolation.ts'
 import { readRecoveryEnd, recoverySettings } from './core/recovery-settings.ts'
 import type { ExactTarget, RecoveryAction } from './core/recovery-settings.ts'
 import type { TablespaceInWal } from './core/tablespaces-in-wal.ts'
 import { writeRestoredConfiguration } from './configuration.ts'
+import { restoreFaults } from './faults.ts'
 import { openWalFeed } from './feed/wal-feed.ts'
 import type { WalFeed } from './feed/wal-feed.ts'
 import { latestRecord } from './latest-record.ts'
@@ -235,10 +236,22 @@ async function isPaused({ connection, options }: RecoveryRun): Promise<boolean> 
     return row?.state === 'paused'
   } catch (error) {
     options.signal?.throwIfAborted()
+    if (sqlState(error) === notInRecovery) throw wentPast(options)
     // It is just coming up, or just going down; its exit tells.
     if (isFault(error)) return false
     throw error
   }
+}
+
+const notInRecovery = '55000'
+
+/** PostgreSQL pauses only when readers can be let in by then, and opens the database otherwise. */
+function wentPast({ dataDirectory }: RecoverOptions): Fault {
+  return new Fault(
+    restoreFaults['restore-recovery-failed'],
+    `Cannot pause the recovery of ${dataDirectory}: readers could not be let in before the target, and it was opened`,
+    { hint: 'Restore with the action `promote`, or to a later target.', details: { directory: dataDirectory } },
+  )
 }
 
 function tell({ planned, options, feed, startedAt }: RecoveryRun, stage: RecoveryProgress['stage']): void {

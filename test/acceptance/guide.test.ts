@@ -18,7 +18,7 @@ test('every command of the getting-started guide does what it says', { timeout: 
     await chmod(join(bin, 'holdfast'), 0o755)
     const guide = await readFile(join(root, 'docs/guide/getting-started.md'), 'utf8')
     const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '')
-    assert.equal(blocks.length, 8)
+    assert.equal(blocks.length, 9)
     const home = join(directory, 'h')
     await mkdir(home)
     // A file, since the guide looks for processes by their arguments and would find its own text there.
@@ -27,6 +27,8 @@ test('every command of the getting-started guide does what it says', { timeout: 
     const { code, output } = await runScript(script, home, bin, context.signal)
     assert.equal(code, 0, output)
     assert.match(output, /backup .* is complete/)
+    assert.match(output, /passed, proven at level 4/)
+    assert.match(output, /every configured key opens it/)
     assert.match(output, /n2 +leader/)
     assert.match(output, /cluster main: healthy · term 3/)
   } finally {

@@ -41,6 +41,7 @@ export async function openHoldfast(options: HoldfastOptions): Promise<Contender>
     full: run('backup', '--full', '--json'),
     incremental: run('backup', '--json'),
     restore: (target) => run('restore', '--to', target, '--immediate', '--json'),
+    deltaRestore: (target) => run('restore', '--delta', '--yes', '--to', target, '--immediate', '--json'),
     // Others only lay the files out; starting the server and opening the database is left to the operator.
     beyondRestore: (stdout) => {
       const { recovered } = JSON.parse(stdout) as { readonly recovered: { readonly elapsedMs: number } }

@@ -20,6 +20,8 @@ export interface PgBackRestOptions {
 
 const stanza = 'main'
 const deadlineMs = 600_000
+/** Only the end of the backup itself is recovered to. */
+const toItsEnd = ['--type=immediate', '--target-action=promote']
 
 /** pgBackRest with its encryption, and bundles and block-incremental backup where the level is chosen for it. */
 export async function openPgBackRest(options: PgBackRestOptions): Promise<Contender> {
@@ -43,7 +45,8 @@ export async function openPgBackRest(options: PgBackRestOptions): Promise<Conten
     },
     full: run('backup', '--type=full'),
     incremental: run('backup', '--type=incr'),
-    restore: (target) => run('restore', `--pg1-path=${target}`, '--type=immediate', '--target-action=promote'),
+    restore: (target) => run('restore', `--pg1-path=${target}`, ...toItsEnd),
+    deltaRestore: (target) => run('restore', '--delta', `--pg1-path=${target}`, ...toItsEnd),
     backupDirectory: join(directory, 'repository', 'backup', stanza),
   }
 }

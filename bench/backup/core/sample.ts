@@ -23,9 +23,9 @@ export interface Sample {
   readonly round: number
   readonly wallSeconds: number
   /** User and system time of the program and of everything it started and waited for. */
-  readonly cpuSeconds: number
+  readonly cpuSeconds?: number | undefined
   /** The most memory that all its processes held at one moment; PostgreSQL's own are not counted. */
-  readonly peakBytes: number
+  readonly peakBytes?: number | undefined
   /** What a backup added to the repository, WAL not counted. */
   readonly storedBytes?: number | undefined
   /** How many WAL segments were moved or replayed. */

@@ -105,7 +105,7 @@ function better(measure: Measure, values: readonly number[]): number | undefined
   return measure === 'segmentsPerSecond' ? Math.max(...values) : Math.min(...values)
 }
 
-const ourModes = ['holdfast', 'holdfast-push']
+const ourModes = ['holdfast', 'holdfast-restore']
 
 /** Where Holdfast has several ways, the better one counts, as with them. */
 function oursOf(samples: readonly Sample[], { task, measure }: Target): number | undefined {
@@ -133,7 +133,8 @@ function best(
 /** The highest of any task, at any setting and in any round. */
 function highest(samples: readonly Sample[], { measure }: Target): number | undefined {
   const own = samples.filter(({ contender }) => ourModes.includes(contender))
-  return own.length === 0 ? undefined : Math.max(...own.map((sample) => measureOf(sample, measure) ?? 0))
+  const values = own.flatMap((sample) => measureOf(sample, measure) ?? [])
+  return values.length === 0 ? undefined : Math.max(...values)
 }
 
 function valueOf(target: Target, ours: number | undefined, theirs: number | undefined): number | undefined {

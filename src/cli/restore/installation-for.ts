@@ -8,7 +8,7 @@ import type { CommandContext } from '../command.ts'
 export async function installationFor(
   config: Config,
   context: CommandContext,
-  { commit }: PlannedRestore,
+  { commit }: Pick<PlannedRestore, 'commit'>,
 ): Promise<Installation> {
   const search = installationSearch(context.environment, process.getuid?.() ?? 0)
   const major = Math.floor(commit.facts.postgresVersion / 10_000)

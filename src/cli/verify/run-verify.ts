@@ -1,8 +1,11 @@
+import { join, resolve } from 'node:path'
 import type { Config } from '../../config/schema.ts'
+import type { CopyRequest } from '../../drill/verify/check-restored.ts'
 import { verifyFaults } from '../../drill/verify/faults.ts'
 import { verifyBackup } from '../../drill/verify/verify-backup.ts'
 import type { VerifyRequest } from '../../drill/verify/verify-backup.ts'
 import { listBackups } from '../../repository/catalogue.ts'
+import type { Commit } from '../../repository/core/commit.ts'
 import { proofToJson, type VerificationProof } from '../../repository/core/proof.ts'
 import type { KeyAccess } from '../../repository/openpgp-keys.ts'
 import type { VerificationLevel } from '../../repository/core/proof-name.ts'
@@ -11,6 +14,8 @@ import type { Repository } from '../../repository/repository.ts'
 import type { KnownPacks } from '../../repository/verify.ts'
 import { Fault } from '../../std/fault.ts'
 import type { CommandContext } from '../command.ts'
+import { cliFaults } from '../faults.ts'
+import { installationFor } from '../restore/installation-for.ts'
 import { chooseRepository, openConfiguredRepository, repositoryAccess } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
 import { renderProof } from './render-proof.ts'
@@ -20,6 +25,7 @@ export interface VerifyCommandOptions {
   readonly repository: string | undefined
   readonly level: VerificationLevel
   readonly all: boolean
+  readonly directory: string | undefined
 }
 
 /** A proof and where it was recorded; or why it was not. */
@@ -36,14 +42,24 @@ export async function runVerify(
   options: VerifyCommandOptions,
 ): Promise<'ok' | 'degraded' | 'integrity'> {
   const { output } = context
+  if (options.level >= 3 && process.getuid?.() === 0) {
+    throw new Fault(cliFaults['cli-runs-as-root'], 'Cannot verify at this level: this is root, and a server is started')
+  }
   const chosen = chooseRepository(config, options.repository)
   const access = await repositoryAccess(chosen)
   await using opened = await openConfiguredRepository(chosen, context)
   const results: VerifyResult[] = []
   const known: KnownPacks = new Map()
   try {
-    for (const subject of await chooseBackups(opened.repository, config, options, context)) {
-      const result = await verifyOne(opened, { config, subject, access, known, level: options.level }, context)
+    const subjects = await chooseBackups(opened.repository, config, options, context)
+    const newest = subjects.findLast((subject) => 'commit' in subject)
+    for (const subject of subjects) {
+      const level = subject === newest ? options.level : lower(options.level, subjects.length)
+      const result = await verifyOne(
+        opened,
+        { config, subject, access, known, level, directory: options.directory },
+        context,
+      )
       results.push(result)
       if (!context.json) output.print(renderProof(result, (style, text) => output.style(style, text)))
     }
@@ -92,9 +108,11 @@ async function verifyOne(
     readonly access: KeyAccess
     readonly known: KnownPacks
     readonly level: VerificationLevel
+    readonly directory: string | undefined
   },
-  { clock, signal, output, version }: CommandContext,
+  context: CommandContext,
 ): Promise<VerifyResult> {
+  const { clock, signal, output, version } = context
   const { config, subject, access, known, level } = work
   const backup = 'commit' in subject ? subject.commit.facts.backup : subject.backup
   const lines = new Map<string, ReturnType<typeof openProgressLine>>()
@@ -107,6 +125,7 @@ async function verifyOne(
       level,
       place: opened.name,
       policy: config.retention,
+      copy: 'commit' in subject ? copyRequest(config, context, subject.commit, work.directory) : undefined,
       node: config.node.name,
       version,
     },
@@ -130,6 +149,30 @@ async function verifyOne(
     // What was seen must be told even where it cannot be kept.
     if (!(error instanceof Fault)) throw error
     return { proof, id: null, notRecorded: error.message }
+  }
+}
+
+/** Of several backups only the newest is restored: the others share most of what it has. */
+function lower(level: VerificationLevel, subjects: number): VerificationLevel {
+  return subjects > 1 && level > 2 ? 2 : level
+}
+
+function copyRequest(
+  config: Config,
+  context: CommandContext,
+  commit: Commit,
+  directory: string | undefined,
+): CopyRequest {
+  const { verification, node, postgres } = config
+  const usual = verification.directory ?? join(node.stateDirectory, 'verify')
+  return {
+    installation: () => installationFor(config, context, { commit }),
+    directory: directory === undefined ? usual : resolve(context.workingDirectory, directory),
+    superuser: postgres.superuser.name,
+    largestTables: verification.largestTables,
+    checks: verification.checks,
+    statementMs: verification.statementTimeout.ms,
+    amcheckMs: verification.amcheckTimeout.ms,
   }
 }
 

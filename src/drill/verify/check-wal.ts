@@ -19,8 +19,6 @@ export interface WalFacts {
   readonly endLsn: Lsn
   readonly lastCommitAt: EpochMs | null
   readonly pair: CommitPair | undefined
-  /** The first record that makes a tablespace: replaying it would write where it says, outside of the sandbox. */
-  readonly tablespaceLsn: Lsn | undefined
 }
 
 export interface WalCheckOptions {
@@ -115,9 +113,6 @@ interface Reading extends Omit<WalFacts, 'planned'> {
   readonly broken: string | undefined
 }
 
-/** Source of the number: rmgrlist.h; of the kind: XLOG_TBLSPC_CREATE in tablespace.h. */
-const tablespaceManager = 5
-
 async function readRecords(
   repository: Repository,
   planned: PlannedRestore,
@@ -130,12 +125,10 @@ async function readRecords(
   const pairs = createPairFinder({ from: stopLsn, near })
   const total = plan.wal.reduce((sum, { validBytes }) => sum + validBytes, 0)
   let lastCommitAt: EpochMs | null = null
-  let tablespaceLsn: Lsn | undefined
   const reading = await readWal(repository, planned, {
     ...options,
     onPiece: (bytes) => options.onBytes(bytes, total),
     onRecord: (record, bytes) => {
-      if (record.resourceManager === tablespaceManager && (record.info & 0xf0) === 0) tablespaceLsn ??= record.lsn
       if (record.resourceManager !== resourceManagers.transaction) return
       const kind = transactionEnd(record)
       const epochMicros = kind === undefined ? undefined : transactionTime(bytes())
@@ -145,5 +138,5 @@ async function readRecords(
       if (kind === 'commit') lastCommitAt = Number(epochMicros / 1000n) as EpochMs
     },
   })
-  return { ...reading, lastCommitAt, pair: pairs.found(), tablespaceLsn }
+  return { ...reading, lastCommitAt, pair: pairs.found() }
 }

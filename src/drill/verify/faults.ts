@@ -7,4 +7,9 @@ export const verifyFaults = defineFaults({
     meaning: 'There is no backup to verify, or none with the given name.',
     hint: '`holdfast backups` lists the backups there are; `holdfast backup` takes one.',
   },
+  'verify-directory-unusable': {
+    exitClass: 'usage',
+    meaning: 'The directory in which a backup is to be restored for its verification cannot be used.',
+    hint: 'Set verification.directory to a directory that the user Holdfast runs as may make and write, or give --directory.',
+  },
 })

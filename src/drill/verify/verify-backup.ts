@@ -10,6 +10,7 @@ import type { Clock } from '../../std/clock.ts'
 import type { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import { checkCatalogue, checkContents, checkPresence } from './check-objects.ts'
+import { checkRestored, type CopyRequest } from './check-restored.ts'
 import { checkWal, type WalFacts } from './check-wal.ts'
 import { checkWindow } from './check-window.ts'
 import { judge, type Check } from './core/judge.ts'
@@ -25,6 +26,8 @@ export interface VerifyRequest {
   /** What the configuration calls the repository. */
   readonly place: string
   readonly policy: RetentionPolicy
+  /** For levels 3 and 4: where and how the backup is restored. */
+  readonly copy?: CopyRequest | undefined
   readonly node: string
   readonly version: string
 }
@@ -57,6 +60,14 @@ export async function verifyBackup(
   await checkCatalogue(repository, request.cluster, examination, { signal: options.signal })
   const wal =
     'commit' in subject ? await examine(repository, { ...request, ...subject }, examination, options) : undefined
+  if (wal === undefined && level >= 3) {
+    const text = 'the WAL that the backup needs is not whole'
+    await examination.check(3, 'restore', async () => ({ outcome: 'skipped', text }))
+  }
+  const postgres =
+    wal === undefined || !('commit' in subject)
+      ? null
+      : await examineCopy(repository, request, { ...subject, wal }, examination, options)
   if ('fault' in subject) await examineUnreadable(subject.fault, examination)
   const facts = 'commit' in subject ? subject.commit.facts : undefined
   const backup = 'commit' in subject ? subject.commit.facts.backup : subject.backup
@@ -75,13 +86,13 @@ export async function verifyBackup(
     durationMs: Math.round(clock.monotonic() - started),
     node: request.node,
     version: request.version,
-    postgres: null,
+    postgres,
     timeline: wal?.planned.plan.timeline ?? facts?.timeline ?? null,
     provenLsn: wal?.endLsn ?? null,
     provenTime: wal?.lastCommitAt ?? null,
     restorable:
       outcome === 'failed' ? await restorable(repository, request.cluster, backup, examination, options) : null,
-    checks: examination.checks.map(withoutNeed),
+    checks: examination.checks.toSorted((a, b) => a.level - b.level).map(withoutNeed),
     findings: examination.findings.slice(0, mostFindings),
     findingCount: examination.findings.length,
   }
@@ -116,6 +127,19 @@ async function examine(
   })
   if (level >= 2) await checkWindow(repository, { cluster, policy }, examination, { clock, signal })
   return wal
+}
+
+/** L3 and L4. A backup of which something is known to be broken is restored all the same: how far that goes is worth knowing. */
+async function examineCopy(
+  repository: Repository,
+  { level, copy }: VerifyRequest,
+  { commit, wal }: { readonly commit: Commit; readonly wal: WalFacts },
+  examination: Examination,
+  { clock, signal, onProgress }: VerifyOptions,
+): Promise<string | null> {
+  if (level < 3 || copy === undefined) return null
+  const subject = { commit, wal, level }
+  return await checkRestored(repository, subject, copy, examination, { clock, signal, onBytes: onProgress })
 }
 
 async function examineUnreadable(fault: Fault, examination: Examination): Promise<void> {

@@ -4,7 +4,7 @@ import type { EpochMs } from '../../std/clock.ts'
 export const verificationLevels = [0, 1, 2, 3, 4] as const
 export type VerificationLevel = (typeof verificationLevels)[number]
 /** The highest that `holdfast verify` can do. */
-export const highestVerification: VerificationLevel = 2
+export const highestVerification: VerificationLevel = 4
 
 /**
  * The name of a proof says the most important of it, so that what was last proven is found in a listing. `place` is what

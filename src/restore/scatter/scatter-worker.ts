@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { receiveUntilEnded } from '../../std/end-thread.ts'
 import { splitByRecord } from '../../repository/core/page-map.ts'
+import { releaseMemory } from '../../std/release-memory.ts'
 import { objectFault } from '../../repository/damage.ts'
 import { openPack } from '../../repository/pack-reader.ts'
 import type { OpenPack } from '../../repository/pack-reader.ts'
@@ -115,6 +116,8 @@ function carryOut(data: ScatterWorkerData, order: ScatterOrder): FromScatterWork
       code,
       message: error instanceof Error ? error.message : String(error),
     }
+  } finally {
+    releaseMemory(order.bytes)
   }
 }
 

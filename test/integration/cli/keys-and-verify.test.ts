@@ -173,3 +173,39 @@ test('bad input is refused with what to do', async () => {
     assert.deepEqual([outcome.code, message.test(outcome.stderr)], [code, true], `${args.join(' ')}: ${outcome.stderr}`)
   }
 })
+
+test('every command of the guide to keys does what it says', async (t) => {
+  if (gpg === undefined) return t.skip('gpg is not installed')
+  const home = path('guide')
+  await mkdir(join(home, 'secrets'), { recursive: true, mode: 0o700 })
+  await writeFile(join(home, 'secrets', 'repository'), `${secrets.old}\n`, { mode: 0o600 })
+  const store = await openFileSystemStore({ root: join(home, 'repository'), createRoot: true, clock: systemClock })
+  const repository = await createRepository(store, { passphrase: new Secret(secrets.old), clock: systemClock })
+  await archiveSampleWal(repository)
+  await takeSampleBackup(repository)
+  const passphraseFile = join(home, 'secrets', 'repository')
+  const config = {
+    cluster: 'main',
+    node: { name: 'n1', address: '127.0.0.1', dataDirectory: join(home, 'data'), stateDirectory: join(home, 'state') },
+    postgres: { superuser: { passwordFile: passphraseFile }, replication: { passwordFile: passphraseFile } },
+    coordinator: { type: 'embedded', file: join(home, 'coordinator.db') },
+    repositories: [{ name: 'local', type: 'filesystem', path: join(home, 'repository'), passphraseFile }],
+  }
+  await writeFile(join(home, 'n1.yaml'), stringify(config))
+  const guide = await readFile(new URL('../../../docs/guide/keys.md', import.meta.url), 'utf8')
+  const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '')
+  assert.equal(blocks.length, 5)
+  const gnupg = join(home, 'gnupg')
+  using _gpg = await openGpg(gnupg)
+  const program = new URL('../../../src/main.ts', import.meta.url).pathname
+  const script = ['set -e', 'umask 077', `holdfast() { '${process.execPath}' '${program}' "$@"; }`, ...blocks].join(
+    '\n',
+  )
+  const run = spawnSync('bash', ['-c', script], {
+    cwd: home,
+    env: { PATH: process.env['PATH'], HOME: home, GNUPGHOME: gnupg },
+    encoding: 'utf8',
+  })
+  assert.equal(run.status, 0, run.stdout + run.stderr)
+  assert.match(run.stdout, /There is a new data key: [0-9a-f]{32}, in 2 key objects/)
+})

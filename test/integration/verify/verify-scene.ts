@@ -1,7 +1,8 @@
 import { generateKey } from 'openpgp'
 import { takeBackup } from '../../../src/backup/take-backup.ts'
 import { verifyBackup } from '../../../src/drill/verify/verify-backup.ts'
-import type { VerifyOptions } from '../../../src/drill/verify/verify-backup.ts'
+import type { VerifyOptions, VerifyRequest } from '../../../src/drill/verify/verify-backup.ts'
+import type { Sql } from '../../../src/postgres/sql.ts'
 import { readCommit } from '../../../src/repository/catalogue.ts'
 import type { VerificationProof } from '../../../src/repository/core/proof.ts'
 import type { VerificationLevel } from '../../../src/repository/core/proof-name.ts'
@@ -34,6 +35,7 @@ export interface StoredScene {
  */
 export async function openVerifyScene(
   options: TestServerOptions = {},
+  prepare: (sql: Sql, scene: ArchiveScene) => Promise<void> = async () => {},
 ): Promise<ArchiveScene & { readonly stored: () => Promise<StoredScene> }> {
   const scene = await openArchiveScene({ walSegmentBytes: 2 ** 20, ...options })
   const backups: string[] = []
@@ -41,6 +43,7 @@ export async function openVerifyScene(
     await using archiver = startArchiver(scene)
     await using sql = await scene.server.sql()
     await sql.query('CREATE DATABASE other')
+    await prepare(sql, scene)
     await sql.query('CREATE TABLE t (x int PRIMARY KEY, note text)')
     await sql.query("INSERT INTO t SELECT g, repeat('row ' || g, 20) FROM generate_series(1, 2000) g")
     await sql.query('ANALYZE t')
@@ -89,7 +92,7 @@ export async function verify(
   { objects, access, repository, backup }: StoredScene,
   level: VerificationLevel,
   damage: ReadonlyMap<string, Uint8Array | undefined> = new Map(),
-  options: Partial<VerifyOptions> = {},
+  options: Partial<VerifyOptions> & Pick<VerifyRequest, 'copy'> = {},
 ): Promise<VerificationProof> {
   const changed = new Map(objects)
   for (const [key, bytes] of damage) {
@@ -111,6 +114,7 @@ export async function verify(
     access,
     place: 'local',
     policy,
+    copy: options.copy,
     node: 'n1',
     version: 'test',
   }
