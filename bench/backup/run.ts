@@ -32,8 +32,14 @@ export async function benchmarkBackup(options: BenchmarkOptions, io: Io): Promis
     samples.push(sample)
     io.note(describeSample(sample))
   }
-  const { versions, ...measured } = await measureBackups(options, directory, onSample, io)
-  await measureWal({ ...options, directory, onSample, signal: io.signal })
+  const { versions, missing, ...measured } = await measureBackups(options, directory, onSample, io)
+  const notMeasured = [...missing]
+  try {
+    await measureWal({ ...options, directory, onSample, signal: io.signal })
+  } catch (error) {
+    io.signal.throwIfAborted()
+    notMeasured.push({ peer: 'WAL', because: error instanceof Error ? error.message : String(error) })
+  }
   const machine = {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
@@ -42,7 +48,15 @@ export async function benchmarkBackup(options: BenchmarkOptions, io: Io): Promis
     loadBefore,
   }
   const { runs, level } = options
-  const facts = { startedAt, machine, runs, level, versions: { node: process.versions.node, ...versions }, ...measured }
+  const facts = {
+    startedAt,
+    machine,
+    runs,
+    level,
+    versions: { node: process.versions.node, ...versions },
+    missing: notMeasured,
+    ...measured,
+  }
   const result = report(facts, samples)
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(result, undefined, 2)}\n`)
   io.print(renderReport(result))

@@ -37,11 +37,15 @@ async function requireCoordinatorFile(cluster: string, file: string): Promise<vo
   throw new Fault(cliFaults['cli-coordinator-absent'], message, { details: { file } })
 }
 
-/** `copy`: only objects that exist elsewhere are written into it, so a store that overwrites does no harm. */
-export async function openConfiguredStore(
-  repository: RepositoryConfig,
-  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
-): Promise<ObjectStore> {
+export interface StoreOpening {
+  readonly clock: Clock
+  /** Ends the opening. */
+  readonly signal?: AbortSignal | undefined
+  /** Only objects that exist elsewhere are written into it, so a store that overwrites does no harm. */
+  readonly copy?: boolean | undefined
+}
+
+export async function openConfiguredStore(repository: RepositoryConfig, options: StoreOpening): Promise<ObjectStore> {
   switch (repository.type) {
     case 'filesystem': {
       const { openFileSystemStore } = await import('../store/file-system-store.ts')
@@ -166,7 +170,7 @@ export async function openConfiguredRoute(
 ): Promise<AsyncDisposable & { readonly first: Repository; readonly copy: ObjectStore }> {
   await using stack = new AsyncDisposableStack()
   const first = stack.use(await openConfiguredRepository(chooseRepository(config, undefined), options))
-  const store = stack.use(await openConfiguredStore(copy, { clock: options.clock, copy: true }))
+  const store = stack.use(await openConfiguredStore(copy, { ...options, copy: true }))
   const opened = stack.move()
   return { first: first.repository, copy: store, [Symbol.asyncDispose]: () => opened.disposeAsync() }
 }

@@ -280,6 +280,19 @@ test('credentials of an S3 repository are named whole and once', () => {
   assert.deepEqual(problems('lock: { mode: compliance }'), ['repositories[0].lock.days'])
 })
 
+test('a store that cannot create only if absent will do for a copy, and not for the first repository', () => {
+  const text = `${exampleConfiguration.slice(0, exampleConfiguration.indexOf('repositories:'))}repositories:
+  - { name: a, type: s3, bucket: bbb, passphraseFile: /p }
+  - { name: b, type: s3, bucket: bbb2 }
+  - { name: c, type: webdav, url: 'https://h/p' }
+  - { name: d, type: s3, bucket: bbb4, conditionalCreate: required }
+`
+  const { config } = parseConfig(text)
+  assert.deepEqual(
+    config?.repositories.map((repository) => (repository.type === 'filesystem' ? '' : repository.conditionalCreate)),
+    [undefined, 'emulated', 'emulated', 'required'],
+  )
+
 test('a schedule that cannot be read, never comes, or is in no time zone says what was expected', () => {
   const schedules = (lines: string): readonly string[] => problemsOf(`${minimal.trim()}\nschedules: ${lines}`)
   assert.deepEqual(schedules(`{ backup: { at: '0 25 * * *' } }`), [

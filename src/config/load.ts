@@ -75,6 +75,18 @@ export function parseConfig(text: string): ParsedConfig {
   const yaml = parseYaml(text)
   if (yaml.problems.length > 0) return { problems: yaml.problems }
   const result = configSchema.safeParse(yaml.value ?? {})
-  if (result.success) return { config: { ...result.data, repositories: withSharedKeys(result.data.repositories) } }
+  if (result.success) {
+    const repositories = withCopyDefaults(withSharedKeys(result.data.repositories))
+    return { config: { ...result.data, repositories } }
+  }
   return { problems: describeIssues(configSchema, result.error.issues, yaml) }
+}
+
+/** Into a copy only objects are written that exist elsewhere, or that no other writer names: it may be a lesser store. */
+function withCopyDefaults(repositories: Config['repositories']): Config['repositories'] {
+  return repositories.map((repository, index) =>
+    index === 0 || repository.type === 'filesystem'
+      ? repository
+      : { ...repository, conditionalCreate: repository.conditionalCreate ?? 'emulated' },
+  )
 }

@@ -13,6 +13,7 @@ import { type ManifestLines, manifestLinesOf } from './manifest-lines.ts'
 import { openManifest, sealManifest } from './manifest-object.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { assertClusterName, type Repository } from './repository.ts'
+import { renewLocks } from './renew-locks.ts'
 import { openSession, removeSession, shutOut } from './sessions.ts'
 import { storeOnce } from './stored-objects.ts'
 
@@ -107,6 +108,8 @@ export async function beginBackup(
       const commit: Commit = { committedAt: options.clock.wall(), manifest, facts }
       // Read it as a restore will: maps with a hole, or a reference to nothing, must not become a backup.
       for (const _ of openManifest(keyring, commit, sealed.bytes).files());
+      const shared = found.packs.map(({ key }) => key).filter((key) => !stored.has(key))
+      await renewLocks(store, cluster, shared, storeOptions)
       commitBegun = true
       await storeOnce(store, sealed.objectKey, sealed.bytes, storeOptions)
       await storeCommit(store, commit, storeOptions)

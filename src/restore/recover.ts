@@ -25,7 +25,7 @@ import { latestRecord } from './latest-record.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 import { knownFault, recoveryFault } from './recovery-fault.ts'
 import { requireComplete } from './layout/claim-target.ts'
-import { recoveryMarker, removeRestoreNote } from './layout/restore-note.ts'
+import { settleRestore } from './layout/restore-note.ts'
 
 export interface RecoverOptions {
   readonly installation: Installation
@@ -36,6 +36,8 @@ export interface RecoverOptions {
    * stopped at the target. It is isolated in any case.
    */
   readonly action: RecoveryAction
+  /** The directory becomes the cluster's own: the agent of its node may start it. Else agents leave it alone. */
+  readonly adopt?: boolean | undefined
   /** A superuser of the cluster, for looking around over the private socket. */
   readonly superuser: string
   /** Segments fetched before they are wanted. */
@@ -125,7 +127,7 @@ export async function recover(
   const run: RecoveryRun = { ...ended, server, startedAt, connection: connectionTo(socketDirectory, options) }
   await waitForTarget(run)
   if (options.action === 'promote') await writeRestoredConfiguration(dataDirectory, settings)
-  await removeRestoreNote(dataDirectory, recoveryMarker)
+  await settleRestore(dataDirectory, { adopt: options.adopt ?? false })
   const owned = stack.move()
   return {
     connection: options.action === 'shutdown' ? undefined : run.connection,

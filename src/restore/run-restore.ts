@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openBackupManifest } from '../repository/catalogue.ts'
 import type { ManifestFile, WholeFile } from '../repository/core/manifest.ts'
+import { objectFault } from '../repository/damage.ts'
 import type { ManifestReader } from '../repository/manifest-object.ts'
+import { openPack } from '../repository/pack-reader.ts'
 import { readStored } from '../repository/stored-objects.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Clock } from '../std/clock.ts'
@@ -133,8 +136,8 @@ class RestoreRun {
     this.#begin('syncing', 0)
     await syncTarget(target, manifest.files, signal)
     const controlPath = join(target.path, controlFile)
-    await prepareFile(controlPath, control.file)
-    await this.#write((file) => (file === control.number ? 'all' : undefined))
+    prepareFile(controlPath, control.file)
+    await this.#writeControlFile(controlPath, control.file)
     await syncFile(controlPath, control.file.mode)
     await syncDirectory(join(target.path, 'global'))
     await writeRestoreNote(target.path, recoveryMarker, note)
@@ -199,6 +202,26 @@ class RestoreRun {
         signal: this.#options.signal,
       })
     }
+  }
+
+  /** It is one page in a pack of its own: no work for threads. */
+  async #writeControlFile(path: string, { sizeBytes, parts }: WholeFile): Promise<void> {
+    const { keyring } = this.#repository
+    const content: Uint8Array[] = []
+    for (const { pack, record, count } of parts) {
+      const reference = this.#manifest.facts.packs[pack]
+      if (reference === undefined) throw new Error(`the manifest has no pack ${pack}`)
+      const bytes = await this.#fetch(reference.key, this.#options.signal ?? new AbortController().signal)
+      const opened = openPack(keyring, reference.key, bytes, reference)
+      for (let at = record; at < record + count; at += 1) content.push(opened.read(at))
+    }
+    const whole = Buffer.concat(content)
+    if (whole.length !== sizeBytes) {
+      const { key } = this.#planned.commit.manifest
+      throw objectFault(key, 'altered', `${controlFile} has ${whole.length} bytes, not ${sizeBytes}`)
+    }
+    await writeFile(path, whole, { flag: 'r+' })
+    this.#writtenBytes += whole.length
   }
 
   async #fetch(objectKey: string, signal: AbortSignal): Promise<Uint8Array> {

@@ -29,10 +29,10 @@ export interface ObjectStore extends AsyncDisposable {
   delete(key: string, options?: StoreOptions): Promise<void>
 
   /**
-   * Protects an object from being removed or replaced before `until` (milliseconds since 1970), also by whoever has our
-   * credentials. Never shortens a lock. Only where the store can; a lock at creation is an option of the adapter.
+   * Protects an object from being removed or replaced as long as one that is created now, also from whoever has our
+   * credentials. Never shortens a lock. Only where the store locks what is created. Throws `store-object-missing`.
    */
-  lock?(key: string, until: number, options?: StoreOptions): Promise<void>
+  renewLock?(key: string, options?: StoreOptions): Promise<void>
 }
 
 export interface StoreOptions {

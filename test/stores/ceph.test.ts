@@ -77,7 +77,10 @@ describe('Ceph RADOS Gateway', { skip: cephMissing }, () => {
     const credentialsFile = await credentials(directory, keys)
     const settings = { type: 's3', bucket: 'contract', prefix: 'e2e/main', endpoint, caFile, credentialsFile }
     const query = new URLSearchParams({ endpoint, caFile, credentialsFile })
-    return { settings, address: `s3://contract/e2e/main?${query.toString()}` }
+    await client.send(new CreateBucketCommand({ Bucket: 'vault', ObjectLockEnabledForBucket: true }))
+    const lock = { mode: 'governance', days: 1 }
+    const copy = { type: 's3', bucket: 'vault', endpoint, caFile, credentialsFile, lock }
+    return { settings, address: `s3://contract/e2e/main?${query.toString()}`, copy }
   })
 
   test('the probe tells what this store can do, with and without object lock, and leaves nothing', async () => {

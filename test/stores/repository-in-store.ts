@@ -15,6 +15,8 @@ interface Place {
   readonly settings: Readonly<Record<string, unknown>>
   /** The same as an address. */
   readonly address: string
+  /** Where a copy of it goes, in the same way. */
+  readonly copy?: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -25,13 +27,14 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
   test(`a cluster archives and backs up to ${name}, and is restored with its address and key alone`, async () => {
     await using stack = new AsyncDisposableStack()
     const directory = stack.use(await createTestDirectory()).path
-    const { settings, address } = await place(directory)
+    const { settings, address, copy } = await place(directory)
     const cluster = stack.use(await prepareCliCluster(directory, ['n1']))
     const [node] = cluster.nodes
     assert.ok(node)
     const config = parse(await readFile(node.configFile, 'utf8')) as Record<string, unknown>
     const { passphraseFile } = cluster
-    config['repositories'] = [{ name: 'remote', ...settings, passphraseFile }]
+    const copies = copy === undefined ? [] : [{ name: 'vault', ...copy }]
+    config['repositories'] = [{ name: 'remote', ...settings, passphraseFile }, ...copies]
     await writeFile(node.configFile, stringify(config))
     cluster.start(node)
     await cluster.waitFor<{ leader: string | null }>(node, 'status', ({ leader }) => leader === 'n1')
@@ -48,15 +51,25 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
       'backups',
       ([remote]) => lsnOf(remote?.window?.toLsn ?? undefined) >= lsn,
     )
+    if (copy !== undefined) {
+      const copied = await cluster.holdfast(node, 'copy')
+      assert.equal(copied.code, 0, copied.stdout + copied.stderr)
+      const verified = await cluster.holdfast(node, 'verify', '--repository', 'vault', '--level', '1')
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+    }
     await cluster.stop(node)
 
     const elsewhere = join(directory, 'elsewhere')
     const away = stack.use(await createTestDirectory()).path
-    const withKey = ['--store', address, '--passphrase-file', passphraseFile]
-    const listed = await runHoldfast(['backups', '--verify', ...withKey], away)
+    const [listing = [], restoring = []] = await guideCommands({
+      's3://acme-backups/holdfast/main': address,
+      './repository.passphrase': passphraseFile,
+      '/srv/restored': elsewhere,
+    })
+    const listed = await runHoldfast([...listing, '--verify'], away)
     assert.equal(listed.code, 0, listed.stdout + listed.stderr)
     assert.match(listed.stdout, /^repository address: 1, every object verified$/m)
-    const restored = await runHoldfast(['restore', '--to', elsewhere, '--set', 'shared_buffers=16MB', ...withKey], away)
+    const restored = await runHoldfast([...restoring, '--set', 'shared_buffers=16MB'], away)
     assert.equal(restored.code, 0, restored.stdout + restored.stderr)
     const major = Number(await readFile(join(elsewhere, 'PG_VERSION'), 'utf8'))
     const installation = await chooseInstallation(testSearch(), { major })
@@ -72,6 +85,19 @@ export function repositoryInStore(name: string, place: (directory: string) => Pr
     )
     assert.deepEqual(rows, [{ count: '1500' }])
   })
+}
+
+/** What the guide tells to type on a new machine, with the places of this test. */
+async function guideCommands(places: Readonly<Record<string, string>>): Promise<readonly (readonly string[])[]> {
+  const guide = await readFile(new URL('../../docs/guide/off-site-stores.md', import.meta.url), 'utf8')
+  const lines = guide.split('\n').filter((line) => /^holdfast (backups|restore) --store s3:/.test(line))
+  assert.equal(lines.length, 2)
+  return lines.map((line) =>
+    line
+      .split(' ')
+      .slice(1)
+      .map((word) => places[word] ?? word),
+  )
 }
 
 function lsnOf(text: string | undefined): bigint {

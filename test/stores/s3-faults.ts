@@ -135,6 +135,18 @@ export function s3Faults(ceph: () => CephGateway, client: () => S3Client): void 
         clock: systemClock,
       })
       await assertFault(silent, 'store-unreachable', 'unreachable')
+      const [stop, reason] = [new AbortController(), new Error('enough')]
+      proxy.setRule(() => {
+        stop.abort(reason)
+        return { kind: 'never-answer' }
+      })
+      const hurried = openS3Store({
+        ...options(),
+        signal: stop.signal,
+        credentials: async () => new Secret(ceph().keys),
+        clock: systemClock,
+      })
+      await assert.rejects(hurried, reason)
     })
 
     test('what answers but is no S3 server, or speaks another protocol, is named so', async () => {

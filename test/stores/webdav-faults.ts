@@ -78,7 +78,7 @@ export function webDavFaults(apache: () => ApacheServer): void {
     })
 
     test('a claim that a killed process left holds others up for a moment, and no longer', async () => {
-      await using store = await settled()
+      await using store = await settled({ patienceMs: 300 })
       const key = 'held/here'
       const claim = `/${store.folder}/.holdfast/claims/${createHash('sha256').update(key).digest('hex').slice(0, 32)}.0`
       await makeFolder(apache(), claim)
@@ -115,7 +115,7 @@ export function webDavFaults(apache: () => ApacheServer): void {
     })
 
     test('a file that another client has locked is waited for', async () => {
-      await using store = await settled()
+      await using store = await settled({ patienceMs: 300 })
       const { url, user, password } = apache()
       const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
       const dav = async (method: string, headers: Record<string, string>, body?: string): Promise<Response> =>
@@ -145,6 +145,18 @@ export function webDavFaults(apache: () => ApacheServer): void {
       proxy.setRule(() => ({ kind: 'never-answer' }))
       const silent = options({ patienceMs: 300, idleTimeoutMs: 300 })
       await assertFault(openWebDavFromPlainData(silent), 'store-unreachable', 'unreachable')
+      const [stop, reason] = [new AbortController(), new Error('enough')]
+      proxy.setRule(() => {
+        stop.abort(reason)
+        return { kind: 'never-answer' }
+      })
+      const hurried = openWebDavStore({
+        ...options(),
+        signal: stop.signal,
+        password: async () => new Secret(apache().password),
+        clock: systemClock,
+      })
+      await assert.rejects(hurried, reason)
       proxy.setRule(() => ({ kind: 'answer', status: 200, body: '<html>' }))
       await assertFault(openWebDavFromPlainData(options()), 'store-protocol-unexpected', 'usage')
       proxy.setRule(() => ({ kind: 'answer', status: 207, body: 'not xml' }))

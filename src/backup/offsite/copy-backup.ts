@@ -5,6 +5,7 @@ import { commitFromJson, type Commit } from '../../repository/core/commit.ts'
 import { backupOfPack, commitObject, manifestObject, packsPrefix } from '../../repository/core/object-names.ts'
 import { walCoverage, type LsnRange } from '../../repository/core/wal-coverage.ts'
 import { objectFault } from '../../repository/damage.ts'
+import { renewLocks } from '../../repository/renew-locks.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { walInventory } from '../../repository/wal-objects.ts'
 import { Fault } from '../../std/fault.ts'
@@ -37,6 +38,10 @@ export async function copyBackup(route: CopyRoute, commit: Commit): Promise<void
   if (!(await hasWal(copy, commit, route))) throw walMissing(commit, route)
   const left = await missingObjects(route, commit)
   if (left[0] !== undefined) throw objectFault(left[0].key, 'missing', `${copy.store.description} has lost it again`)
+  const copied = new Set(missing.map(({ key: object }) => object))
+  const shared = [...facts.packs, commit.manifest].map(({ key: object }) => object)
+  const earlier = shared.filter((object) => !copied.has(object))
+  await renewLocks(copy.store, cluster, earlier, { signal })
   const key = commitObject(cluster, facts.backup)
   await copyObject(route, { key, kind: 'bulk', check: (bytes) => checkCommit(key, bytes, commit) })
   // Had this process slept so long that an expiry was here meanwhile, the backup must not stay listed.

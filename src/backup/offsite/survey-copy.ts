@@ -71,7 +71,8 @@ export async function assertTwoPlaces(
   )
 }
 
-async function assertSameRepository(first: Repository, copy: ObjectStore, options: StoreOptions): Promise<void> {
+/** Throws `offsite-other-repository`, or `repository-place-occupied`, where the copy's place is not for this repository. */
+export async function assertSameRepository(first: Repository, copy: ObjectStore, options: StoreOptions): Promise<void> {
   const firstId = await readRepositoryId(first.store, options)
   const copyId = await readRepositoryId(copy, options)
   if (copyId === undefined) await requireVacant(copy, options)

@@ -1,12 +1,12 @@
 import { clusterKeys } from '../../cluster/core/keys.ts'
-import type { Config } from '../../config/schema.ts'
+import type { Config, RepositoryConfig } from '../../config/schema.ts'
 import { repositoryFaults } from '../../repository/faults.ts'
 import { jobProblems } from '../../schedule/core/report-jobs.ts'
 import type { Clock, EpochMs } from '../../std/clock.ts'
 import { withDeadline } from '../../std/deadline.ts'
 import { isFault } from '../../std/fault.ts'
 import { cliFaults } from '../faults.ts'
-import { openConfiguredCoordinator, openConfiguredRepository } from '../open-configured.ts'
+import { openConfiguredCoordinator, openConfiguredRepository, openConfiguredRoute } from '../open-configured.ts'
 import { ago, isoTime } from '../schedule/job-text.ts'
 import { observeJobs } from '../schedule/observe-jobs.ts'
 import { newestBackupAt } from '../schedule/run-schedule.ts'
@@ -32,20 +32,46 @@ export async function checkServices(
     look(`repository ${repository.name}`, async () => {
       try {
         return await withDeadline(`open repository ${repository.name}`, patienceMs, signal, async (deadline) => {
+          const empty =
+            repository === config.repositories[0]
+              ? undefined
+              : await askCopy(config, repository, { clock, signal: deadline })
+          if (empty !== undefined) return empty
           await using opened = await openConfiguredRepository(repository, { clock, signal: deadline })
           return pass(`${opened.repository.store.description} opens with its key`)
         })
       } catch (error) {
         if (!isFault(error, repositoryFaults['repository-not-found'])) throw error
-        return warn(
-          'its directory is empty',
-          'The first start of the agent, or the first backup, makes the repository.',
-        )
+        const maker =
+          repository === config.repositories[0]
+            ? 'The first start of the agent, or the first backup, makes the repository.'
+            : 'The agent of the leader, or `holdfast copy`, copies the first repository into it.'
+        return warn('nothing is in it yet', maker)
       }
     }),
   )
   const jobs = config.repositories.length === 0 ? [] : [look('jobs', () => judgeJobs(config, { clock, signal }))]
   return await Promise.all([coordinator, ...repositories, ...jobs])
+}
+
+/** Whether the place of a copy is for the first repository, as far as that can be opened; gives what is wrong. */
+async function askCopy(
+  config: Config,
+  copy: RepositoryConfig,
+  options: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<Observation | undefined> {
+  const { assertSameRepository } = await import('../../backup/offsite/survey-copy.ts')
+  const { readRepositoryId } = await import('../../repository/repository.ts')
+  try {
+    await using places = await openConfiguredRoute(config, copy, options)
+    await assertSameRepository(places.first, places.copy, options)
+    if ((await readRepositoryId(places.copy, options)) !== undefined) return undefined
+  } catch (error) {
+    // What is wrong with the first repository is said where it is looked at.
+    if (isFault(error, repositoryFaults['repository-not-found'])) return undefined
+    throw error
+  }
+  return warn('nothing is copied there yet', 'The agent of the leader makes the copy, or `holdfast copy` does.')
 }
 
 async function judgeJobs(

@@ -64,7 +64,7 @@ export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'restore the cluster, to any moment of the archive, into a directory',
   description:
-    'Plans a restore from what the repository holds, shows the plan, then lays the backup out in an empty directory (or, with --delta, makes a stopped data directory of the same cluster into it), every byte verified, and replays the archived WAL up to the target on a server that reaches nobody. It fails closed: when anything that the plan needs is missing or altered, the database is not opened. The running cluster is not touched. The restored copy stays isolated (no archiving, no replication, no network) until a person makes it a server. Without a target it goes to the end of the archive. A restore that was interrupted goes on when the same command is run again.',
+    'Plans a restore from what the repository holds, shows the plan, then lays the backup out in an empty directory (or, with --delta, makes a stopped data directory of the same cluster into it), every byte verified, and replays the archived WAL up to the target on a server that reaches nobody. It fails closed: when anything that the plan needs is missing or altered, the database is not opened. The running cluster is not touched. The restored copy stays isolated (no archiving, no replication, no network) until a person makes it a server; an agent leaves it alone unless it was restored with --adopt. Without a target it goes to the end of the archive. A restore that was interrupted goes on when the same command is run again.',
   options: {
     to: { flag: '--to <directory>', about: 'an empty or absent directory for the data', parse: asText },
     plan: { flag: '--plan', about: 'show the plan and do nothing' },
@@ -72,6 +72,11 @@ export const restoreCommand = defineCommand({
     delta: {
       flag: '--delta',
       about: 'onto a data directory of the same cluster: only what differs is fetched and written',
+    },
+    adopt: {
+      flag: '--adopt',
+      about:
+        'the restored directory becomes the cluster again: the agent of this node, which must be stopped, takes it over',
     },
     yes: { flag: '--yes', about: 'overwrite without asking' },
     backup: {

@@ -30,9 +30,7 @@ export async function openKeyPlaces(
   await using stack = new AsyncDisposableStack()
   const chosen = chooseRepository(config, named)
   const open = async (repository: RepositoryConfig): Promise<KeyPlace> => {
-    const store = stack.use(
-      await openConfiguredStore(repository, { clock: context.clock, copy: repository !== chosen }),
-    )
+    const store = stack.use(await openConfiguredStore(repository, { ...context, copy: repository !== chosen }))
     const { id } = await identifyRepository(store, { signal: context.signal })
     return { id, store, name: repository.name, config: repository }
   }

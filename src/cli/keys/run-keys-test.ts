@@ -71,7 +71,7 @@ async function testRepository(
   output.progress(`trying the keys of repository ${name}`)
   await using stack = new AsyncDisposableStack()
   const secrets = secretsOf(config, repository)
-  const store = await openConfiguredStore(repository, { clock }).then(
+  const store = await openConfiguredStore(repository, { clock, copy: repository !== config.repositories[0] }).then(
     (opened) => stack.use(opened),
     (error: unknown) => faultOr(error, signal),
   )

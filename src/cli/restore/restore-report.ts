@@ -74,7 +74,7 @@ function describeRoom({ directory, neededBytes, freeBytes }: Room): string {
 }
 
 function describeForecast(forecast: RestoreForecast | undefined, walBytes: number): string {
-  if (forecast === undefined) return 'not known: nothing was measured on this machine yet'
+  if (forecast === undefined) return 'not known: nothing was restored on this machine yet; --plan measures'
   const { filesMs, recoveryMs, basis } = forecast
   const replay =
     recoveryMs === undefined
@@ -96,6 +96,7 @@ export interface RestoreOutcome {
   readonly restored: RestoreResult | undefined
   readonly recovered: Pick<Recovered, 'stoppedAt' | 'elapsedMs' | 'tablespacesInPlace'>
   readonly action: 'promote' | 'shutdown'
+  readonly adopt: boolean
 }
 
 export function describeOutcome(outcome: RestoreOutcome): string {
@@ -108,12 +109,14 @@ export function describeOutcome(outcome: RestoreOutcome): string {
       ({ oid, location }) =>
         `  tablespace ${oid} was created at ${location} after the backup; here it is in pg_tblspc/${oid}`,
     ),
-    ...(outcome.action === 'shutdown'
-      ? ['  it is stopped at the target and not opened yet']
-      : [
-          '  it is stopped; it reaches nobody until you change its holdfast.conf. To look at it:',
-          `    ${outcome.postgres} -D ${directory}    then: psql -h ${directory} -p 5432 -U ${outcome.superuser} postgres`,
-        ]),
+    ...(outcome.adopt
+      ? ['  start the agent of this node: it takes it over']
+      : outcome.action === 'shutdown'
+        ? ['  it is stopped at the target and not opened yet']
+        : [
+            '  it is stopped; it reaches nobody until you change its holdfast.conf. To look at it:',
+            `    ${outcome.postgres} -D ${directory}    then: psql -h ${directory} -p 5432 -U ${outcome.superuser} postgres`,
+          ]),
   ].join('\n')
 }
 

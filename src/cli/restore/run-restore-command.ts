@@ -40,6 +40,7 @@ export interface RestoreCommandOptions extends TargetOptions {
   readonly plan: boolean
   readonly dryRun: boolean
   readonly delta: boolean
+  readonly adopt: boolean
   readonly yes: boolean
   readonly action: 'promote' | 'shutdown' | undefined
   readonly repository: string | undefined
@@ -58,6 +59,7 @@ export async function runRestoreCommand(
   const { clock, signal, output } = context
   const onlyPlan = options.plan || options.dryRun
   if (!onlyPlan) requireRunnable(options)
+  requireAdoptable(config, context, options)
   const given = options.to === undefined || options.to === '' ? undefined : options.to
   const directory = given === undefined ? undefined : resolve(context.workingDirectory, given)
   await using opened = await openForReading(config, options.repository, { clock, signal })
@@ -93,6 +95,17 @@ function requireRunnable({ to }: RestoreCommandOptions): void {
   throw new Fault(cliFaults['cli-usage'], 'Cannot restore: --to DIRECTORY is missing', {
     hint: '`holdfast restore --plan` shows the plan without a directory.',
   })
+}
+
+/** Only the directory of this node can become the cluster's, and only opened. */
+function requireAdoptable(config: Config, { workingDirectory }: CommandContext, options: RestoreCommandOptions): void {
+  if (!options.adopt) return
+  const isOwn = resolve(workingDirectory, options.to ?? '') === resolve(config.node.dataDirectory)
+  if (isOwn && options.action !== 'shutdown') return
+  const reason = isOwn
+    ? '--action shutdown leaves it unopened'
+    : `--to is not node.dataDirectory, ${config.node.dataDirectory}`
+  throw new Fault(cliFaults['cli-usage'], `Cannot adopt what is restored: ${reason}`)
 }
 
 /** A restore that did not come to its end goes on with its own backup, though there may be a newer one by now. */
@@ -138,7 +151,9 @@ async function lookAhead(
   const todo = { dataBytes: planned.commit.facts.dataBytes, walBytes: planned.plan.walBytes }
   const forecast =
     forecastRestore(await readRestoreHistory(historyFile(config)), todo) ??
-    (missing.length === 0 ? await measureFetch(repository, planned, { workers, clock, signal }) : undefined)
+    (missing.length === 0 && (options.plan || options.dryRun)
+      ? await measureFetch(repository, planned, { workers, clock, signal })
+      : undefined)
   return { planned, forecast, rooms, missingPacks: missing, tablespaces: manifest.tablespaces }
 }
 
@@ -174,6 +189,7 @@ async function carryOut(repository: Repository, planned: PlannedRestore, underta
   const { config, context, options, directory, installation } = undertaking
   const { clock, signal, output } = context
   const report = openProgressReport(context)
+  const { adopt } = options
   const restored = isLaidOut(planned, undertaking.state)
     ? undefined
     : await runRestore(repository, planned, {
@@ -190,6 +206,7 @@ async function carryOut(repository: Repository, planned: PlannedRestore, underta
     installation,
     dataDirectory: directory,
     action,
+    adopt,
     superuser: config.postgres.superuser.name,
     parameters: options.set,
     clock,
@@ -208,7 +225,7 @@ async function carryOut(repository: Repository, planned: PlannedRestore, underta
   const libraries = Object.entries(installation.environment).map(([name, value]) => `${name}=${value} `)
   const postgres = `${libraries.join('')}${installation.tools.postgres}`
   const superuser = config.postgres.superuser.name
-  output.print(describeOutcome({ planned, directory, postgres, superuser, restored, recovered, action }))
+  output.print(describeOutcome({ planned, directory, postgres, superuser, restored, recovered, action, adopt }))
 }
 
 /** Whether only the recovery of the very same restore is left to do. */

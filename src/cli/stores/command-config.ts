@@ -73,7 +73,7 @@ function placeholder(): Config {
 /** Looks through the whole repository; a cluster's identity is stored beside its backups. */
 async function onlyCluster(context: CommandContext, repository: RepositoryConfig): Promise<string> {
   const { clock, signal } = context
-  await using store = await openConfiguredStore(repository, { clock })
+  await using store = await openConfiguredStore(repository, { clock, signal })
   const found: string[] = []
   for await (const { key } of store.list('', { signal })) {
     const name = key.slice(0, key.indexOf('/'))

@@ -1,20 +1,17 @@
 import type { RepositoryConfig } from '../../config/schema.ts'
 import { readCertificateFile, readSecretFile } from '../../config/secret-file.ts'
-import type { Clock } from '../../std/clock.ts'
 import { Fault } from '../../std/fault.ts'
 import { Secret } from '../../std/secret.ts'
 import { storeFaults } from '../../store/faults.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { readCredentialsFile, type S3KeyText } from '../../store/s3/core/credentials-file.ts'
 import type { S3StoreOptions } from '../../store/s3/s3-options.ts'
+import type { StoreOpening } from '../open-configured.ts'
 
 export type S3RepositoryConfig = Extract<RepositoryConfig, { readonly type: 's3' }>
 
 /** Opens the bucket of a repository with the credentials it names, else with those of the AWS tools. */
-export async function openConfiguredS3(
-  config: S3RepositoryConfig,
-  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
-): Promise<ObjectStore> {
+export async function openConfiguredS3(config: S3RepositoryConfig, options: StoreOpening): Promise<ObjectStore> {
   const storeOptions = await s3StoreOptions(config, options)
   const { asOf } = config
   if (asOf !== undefined) {
@@ -25,10 +22,7 @@ export async function openConfiguredS3(
   return await openS3Store(storeOptions)
 }
 
-export async function s3StoreOptions(
-  config: S3RepositoryConfig,
-  options: { readonly clock: Clock; readonly copy?: boolean | undefined },
-): Promise<S3StoreOptions> {
+export async function s3StoreOptions(config: S3RepositoryConfig, options: StoreOpening): Promise<S3StoreOptions> {
   const { caFile } = config
   return {
     bucket: config.bucket,
@@ -41,6 +35,7 @@ export async function s3StoreOptions(
     lock: config.lock,
     conditionalCreate: config.conditionalCreate ?? (options.copy === true ? 'emulated' : 'required'),
     clock: options.clock,
+    signal: options.signal,
   }
 }
 

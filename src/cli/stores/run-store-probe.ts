@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RepositoryConfig } from '../../config/schema.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
@@ -93,9 +93,9 @@ async function openForProbe(
   { clock, signal }: CommandContext,
 ): Promise<OpenedForProbe> {
   const open = async (conditionalCreate: 'required' | 'emulated'): Promise<ObjectStore> => {
-    if (repository.type === 'filesystem') return await openConfiguredStore(repository, { clock })
+    if (repository.type === 'filesystem') return await openConfiguredStore(repository, { clock, signal })
     const unlocked = repository.type === 's3' ? { ...repository, lock: undefined } : repository
-    return await openConfiguredStore({ ...unlocked, conditionalCreate }, { clock })
+    return await openConfiguredStore({ ...unlocked, conditionalCreate }, { clock, signal })
   }
   const strict = await open('required')
   try {
@@ -121,18 +121,21 @@ async function probeAdapter(
         findings: [],
         cleanUp: async () => {
           await rm(join(repository.path, prefix), { recursive: true, force: true })
+          // Where nothing else is, the store's own directory came with the probe.
+          const others = (await readdir(repository.path).catch(() => [])).filter((name) => name !== '.tmp')
+          if (others.length === 0) await rm(join(repository.path, '.tmp'), { recursive: true, force: true })
           return []
         },
       }
     case 's3': {
       const { probeS3 } = await import('../../store/s3/s3-probe.ts')
       const { s3StoreOptions } = await import('./open-s3.ts')
-      return await probeS3(await s3StoreOptions(repository, { clock }), options)
+      return await probeS3(await s3StoreOptions(repository, { clock, signal }), options)
     }
     case 'webdav': {
       const { probeWebDav } = await import('../../store/webdav/webdav-probe.ts')
       const { webDavStoreOptions } = await import('./open-webdav.ts')
-      return await probeWebDav(await webDavStoreOptions(repository, { clock }), options)
+      return await probeWebDav(await webDavStoreOptions(repository, { clock, signal }), options)
     }
     default:
       return repository satisfies never

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readControlFile } from '../../postgres/control-file.ts'
 import { isUnfinishedClone } from '../../postgres/clone/unfinished-clone.ts'
+import { whyNotToRun } from '../../restore/layout/restore-note.ts'
 import type { Lsn, TimelineId } from '../../wal/core/lsn.ts'
 import { classifyWalFile, historyFileName, segmentBefore, segmentStart } from '../../wal/core/segment.ts'
 import { parseTimelineHistory } from '../../wal/core/timeline-history.ts'
@@ -24,6 +25,8 @@ export async function readData(
   }
   const nothingYet = entries.length === 0 || known.unborn === pendingBirth
   if (nothingYet || (await isUnfinishedClone(dataDirectory))) return { status: 'empty' }
+  const because = whyNotToRun(entries)
+  if (because !== undefined) return { status: 'unusable', because }
   if (!entries.includes('PG_VERSION')) {
     return { status: 'unusable', because: `the data directory holds ${entries[0]}, but no PostgreSQL data` }
   }

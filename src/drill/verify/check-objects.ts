@@ -21,6 +21,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { readRestoreProgram } from '../../repository/restore-kit/restore-program.ts'
 import { readIfStored } from '../../repository/stored-objects.ts'
 import { readHistory, walInventory } from '../../repository/wal-objects.ts'
+import { readSessions } from '../../repository/sessions.ts'
 import { verifyBackup, type KnownPacks } from '../../repository/verify.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { Fault } from '../../std/fault.ts'
@@ -226,6 +227,7 @@ async function checkSmallObjects(
   await collect(() => readClusterIdentity(repository, cluster, options))
   await collect(() => readHolds(repository, cluster, options))
   await collect(() => readCollections(repository, cluster, options))
+  await collect(() => readSessions(repository, cluster, options))
   const gaps = await readGaps(repository, cluster, options)
   const { histories } = await walInventory(repository, cluster, options)
   for (const timeline of histories) await collect(() => readHistory(repository, { cluster, timeline }, options))
@@ -237,7 +239,7 @@ async function checkSmallObjects(
   const foreign = closed === 0 ? '' : ` (${closed} key objects are for others and could not be tried)`
   return countedSeen(
     bad,
-    `keys${foreign}, identity, holds, gap records and timeline histories open`,
+    `keys${foreign}, identity, holds, sessions, gap records and timeline histories open`,
     'objects are damaged',
   )
 }

@@ -12,17 +12,19 @@ import type { Examination } from './examination.ts'
 /**
  * L2 of the whole kept window, by names alone: from each backup that is kept with all WAL after it (and not merely with
  * its own) the WAL goes on without a hole. A hole is doubtful and no failure of the backup that is verified: it is what
- * the gap ledger says, and no backup can fill it any more.
+ * the gap ledger says, and no backup can fill it any more. Gives the backups that are kept with their own WAL alone.
  */
 export async function checkWindow(
   repository: Repository,
   { cluster, policy }: { readonly cluster: string; readonly policy: RetentionPolicy },
   examination: Examination,
   options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
+  let own: ReadonlySet<string> = new Set()
   await examination.check(2, 'kept window', async () => {
     try {
       const { verdicts } = await expireBackups(repository, cluster, policy, { ...options, dryRun: true })
+      own = new Set(verdicts.filter(({ keep, wal }) => keep && wal === 'own').map(({ backup }) => backup))
       const kept = verdicts.filter(({ keep, wal }) => keep && wal === 'onwards').map(({ backup }) => backup)
       const holes = await holesBehind(repository, cluster, kept, options)
       const first = holes[0]
@@ -40,4 +42,5 @@ export async function checkWindow(
       return { outcome: 'failed', text: error.message }
     }
   })
+  return own
 }

@@ -1,19 +1,22 @@
-import { listBackups } from '../../repository/catalogue.ts'
+import { listBackups, readCommit } from '../../repository/catalogue.ts'
 import type { Commit } from '../../repository/core/commit.ts'
 import { mostFindings, type ProofCheck, type VerificationProof } from '../../repository/core/proof.ts'
 import type { KeyAccess } from '../../repository/openpgp-keys.ts'
 import type { VerificationLevel } from '../../repository/core/proof-name.ts'
 import type { RetentionPolicy } from '../../repository/core/retention.ts'
+import { repositoryFaults } from '../../repository/faults.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { KnownPacks } from '../../repository/verify.ts'
 import type { Clock } from '../../std/clock.ts'
-import type { Fault } from '../../std/fault.ts'
+import { Fault, isFault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
+import { checkDumps } from './check-dumps.ts'
 import { checkCatalogue, checkContents, checkPresence } from './check-objects.ts'
 import { checkRestored, type CopyRequest } from './check-restored.ts'
 import { checkWal, type WalFacts } from './check-wal.ts'
 import { checkWindow } from './check-window.ts'
 import { judge, type Check } from './core/judge.ts'
+import { verifyFaults } from './faults.ts'
 import { openExamination, type Examination } from './examination.ts'
 
 export interface VerifyRequest {
@@ -72,6 +75,7 @@ export async function verifyBackup(
   const facts = 'commit' in subject ? subject.commit.facts : undefined
   const backup = 'commit' in subject ? subject.commit.facts.backup : subject.backup
   const { proven, outcome } = judge(examination.checks, level)
+  if (outcome === 'failed' && facts !== undefined) await assertStillListed(repository, facts, options)
   return {
     repositoryId: repository.id,
     cluster: request.cluster,
@@ -98,6 +102,24 @@ export async function verifyBackup(
   }
 }
 
+/** What is missing may be so because the backup was expired meanwhile: then it is not broken, but gone. */
+async function assertStillListed(
+  repository: Repository,
+  { cluster, backup }: Commit['facts'],
+  { signal }: VerifyOptions,
+): Promise<void> {
+  try {
+    await readCommit(repository, { cluster, backup }, { signal })
+  } catch (error) {
+    if (!isFault(error, repositoryFaults['repository-backup-not-found'])) return
+    throw new Fault(
+      verifyFaults['verify-backup-expired'],
+      `Cannot verify backup ${backup}: it was removed while it was looked at`,
+      { details: { cluster, backup }, cause: error },
+    )
+  }
+}
+
 function withoutNeed({ level, name, outcome, text, durationMs }: Check): ProofCheck {
   return { level, name, outcome, text, durationMs }
 }
@@ -118,14 +140,16 @@ async function examine(
     known: options.known ?? new Map(),
     onBytes: (done, total) => options.onProgress?.('reading the backup', done, total),
   })
-  const wal = await checkWal(repository, { cluster, backup: commit.facts.backup }, examination, {
+  const own = level < 2 ? undefined : await checkWindow(repository, { cluster, policy }, examination, { clock, signal })
+  const { backup } = commit.facts
+  const wal = await checkWal(repository, { cluster, backup, ownWalOnly: own?.has(backup) === true }, examination, {
     clock,
     signal,
     records: level >= 2,
     share: options.random(),
     onBytes: (done, total) => options.onProgress?.('reading the WAL', done, total),
   })
-  if (level >= 2) await checkWindow(repository, { cluster, policy }, examination, { clock, signal })
+  await checkDumps(repository, cluster, examination, { signal })
   return wal
 }
 

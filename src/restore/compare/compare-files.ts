@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { ManifestFile } from '../../repository/core/manifest.ts'
 import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
-import { callThread } from '../call-thread.ts'
+import { callThread, threadLimits } from '../call-thread.ts'
 import type { ChunkRanges } from '../core/wanted-pieces.ts'
 import type { Wanted } from '../core/wanted-pieces.ts'
 import { restoreFaults } from '../faults.ts'
@@ -61,7 +61,7 @@ async function runThread(
 ): Promise<void> {
   // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
   const entry = new URL(`./compare-worker${extname(import.meta.url)}`, import.meta.url)
-  const worker = new Worker(entry, { workerData: data, name: 'holdfast compare' })
+  const worker = new Worker(entry, { workerData: data, name: 'holdfast compare', resourceLimits: threadLimits })
   try {
     for (const order of batches) {
       signal.throwIfAborted()

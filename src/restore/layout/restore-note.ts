@@ -8,6 +8,18 @@ export const incompleteMarker = 'holdfast-restore-incomplete'
 /** Stands in a directory whose files are restored until its recovery has come to its end. */
 export const recoveryMarker = 'holdfast-recovery-unfinished'
 
+/** Stands in a restored directory that nobody has adopted: an agent does not lead with it, nor follow. */
+export const restoredMarker = 'holdfast-restored'
+
+/** Why a directory with these entries is not an agent's to run, in words; undefined when no restore has to do with it. */
+export function whyNotToRun(entries: readonly string[]): string | undefined {
+  if (entries.includes(incompleteMarker) || entries.includes(recoveryMarker)) {
+    return 'a restore into the data directory has not come to its end'
+  }
+  if (!entries.includes(restoredMarker)) return undefined
+  return `the data directory is a restored copy; restore it with --adopt, or remove its file ${restoredMarker}, to make it the cluster's`
+}
+
 /** The lock of a running restore, and what SQLite puts beside it; a crash leaves them. */
 export const lockName = 'holdfast-restore-lock'
 export const lockNames: readonly string[] = [lockName, `${lockName}-journal`]
@@ -25,12 +37,18 @@ export interface RestoreNote {
   readonly tablespaces: Readonly<Record<string, string>>
 }
 
-type Marker = typeof incompleteMarker | typeof recoveryMarker
+type Marker = typeof incompleteMarker | typeof recoveryMarker | typeof restoredMarker
 
-const advice = 'An unfinished restore. Run the same `holdfast restore` again to go on with it, or remove the directory.'
+const advice = {
+  [incompleteMarker]:
+    'An unfinished restore. Run the same `holdfast restore` again to go on with it, or remove the directory.',
+  [recoveryMarker]:
+    'An unfinished restore. Run the same `holdfast restore` again to go on with it, or remove the directory.',
+  [restoredMarker]: 'A restored copy. An agent leaves it alone as long as this file is here.',
+} as const
 
 export async function writeRestoreNote(directory: string, marker: Marker, note: RestoreNote): Promise<void> {
-  await writeFileDurably(join(directory, marker), `${JSON.stringify({ advice, ...note }, null, 2)}\n`)
+  await writeFileDurably(join(directory, marker), `${JSON.stringify({ advice: advice[marker], ...note }, null, 2)}\n`)
 }
 
 /** Undefined when there is none, and when what is there cannot be read. */
@@ -42,6 +60,14 @@ export async function readRestoreNote(directory: string, marker: Marker): Promis
   } catch {
     return undefined
   }
+}
+
+/** The recovery is at its end: the copy becomes one that is restored, or one that is an agent's to run. */
+export async function settleRestore(directory: string, { adopt }: { readonly adopt: boolean }): Promise<void> {
+  const note = await readRestoreNote(directory, recoveryMarker)
+  if (adopt) await removeRestoreNote(directory, restoredMarker)
+  else if (note !== undefined) await writeRestoreNote(directory, restoredMarker, note)
+  await removeRestoreNote(directory, recoveryMarker)
 }
 
 export async function removeRestoreNote(directory: string, marker: Marker): Promise<void> {

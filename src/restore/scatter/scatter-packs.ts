@@ -6,7 +6,7 @@ import type { Keyring } from '../../repository/keyring.ts'
 import { diskFault } from '../../std/durable-file.ts'
 import { endThread } from '../../std/end-thread.ts'
 import { Fault } from '../../std/fault.ts'
-import { callThread, workerFault } from '../call-thread.ts'
+import { callThread, threadLimits, workerFault } from '../call-thread.ts'
 import type { PackJob } from '../core/pack-jobs.ts'
 import { restoreFaults } from '../faults.ts'
 import type { FromScatterWorker, ScatterOrder, ScatterWorkerData } from './scatter-protocol.ts'
@@ -58,7 +58,7 @@ async function runThread(
   }
   // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
   const entry = new URL(`./scatter-worker${extname(import.meta.url)}`, import.meta.url)
-  const worker = new Worker(entry, { workerData: data, name: 'holdfast restore' })
+  const worker = new Worker(entry, { workerData: data, name: 'holdfast restore', resourceLimits: threadLimits })
   try {
     let writing: Promise<void> = Promise.resolve()
     for (const job of queue) {

@@ -62,7 +62,7 @@ export function networkTrouble(code: string, message: string): Trouble | undefin
     return { kind: 'unreachable', reason: unsentReason(code), passing: true, uncertain: false }
   }
   if (brokenErrors.has(code)) {
-    const reason = code === 'ETIMEDOUT' ? 'it does not answer (ETIMEDOUT)' : `the connection broke (${code})`
+    const reason = code === 'ETIMEDOUT' ? 'it does not answer in time' : `the connection broke (${code})`
     return { kind: 'unreachable', reason, passing: true, uncertain: true }
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('HPE_') || code.startsWith('ERR_TLS_')) {

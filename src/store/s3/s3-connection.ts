@@ -11,7 +11,7 @@ import { judgeS3Error } from './core/s3-error.ts'
 import type { S3StoreOptions } from './s3-options.ts'
 
 const connectTimeoutMs = 10_000
-const defaultIdleTimeoutMs = 60_000
+const defaultIdleTimeoutMs = 30_000
 const defaultPatienceMs = 15_000
 const largestParallel = 32
 

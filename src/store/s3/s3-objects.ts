@@ -64,7 +64,7 @@ export async function putObject(
       ? {}
       : {
           ObjectLockMode: lock.mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE',
-          ObjectLockRetainUntilDate: new Date(Math.ceil((lock.now + lock.days * dayMs) / 1000) * 1000),
+          ObjectLockRetainUntilDate: lockedUntil(lock.now, lock.days),
           // Older servers take a lock only together with this one.
           ContentMD5: hash('md5', body, 'base64'),
         }),
@@ -79,6 +79,11 @@ export async function putObject(
     { step: 'build', name: 'givenPayloadHash' },
   )
   await client.send(command, abortable(signal))
+}
+
+/** When a lock of so many days ends; the protocol counts seconds. */
+export function lockedUntil(now: number, days: number): Date {
+  return new Date(Math.ceil((now + days * dayMs) / 1000) * 1000)
 }
 
 /** The whole object. Throws a passing failure when the bytes are not those that were stored, or too few. */

@@ -16,7 +16,7 @@ import { listOne, readPart, readWhole } from './s3-store.ts'
 export async function openS3PastStore(options: S3StoreOptions & { readonly asOf: number }): Promise<ObjectStore> {
   const connection = connectS3(options)
   try {
-    await listOne(connection, undefined)
+    await listOne(connection, options.signal)
   } catch (error) {
     connection[Symbol.dispose]()
     throw error

@@ -5,9 +5,19 @@ import { storeFaults } from '../faults.ts'
 import { assertObjectKey, isKeyPart } from '../object-key.ts'
 import type { ObjectStore, StoreOptions, StoredObject } from '../object-store.ts'
 import { connectS3, type S3Connection } from './s3-connection.ts'
-import { abortable, deleteObject, getObject, getRange, listPage, lookAt, putObject, statusOf } from './s3-objects.ts'
+import {
+  abortable,
+  deleteObject,
+  getObject,
+  getRange,
+  listPage,
+  lockedUntil,
+  lookAt,
+  putObject,
+  statusOf,
+} from './s3-objects.ts'
 import type { S3Facts, S3Place } from './s3-objects.ts'
-import type { S3StoreOptions } from './s3-options.ts'
+import type { ObjectLock, S3StoreOptions } from './s3-options.ts'
 
 /** Created once in each place, to see whether the server refuses to create it again. No key: it begins with a dot. */
 export const touchstone = '.holdfast/write-once'
@@ -22,12 +32,13 @@ const readAttempts = 3
 export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
   const connection = connectS3(options)
   try {
-    await listOne(connection, undefined)
+    await listOne(connection, options.signal)
   } catch (error) {
     connection[Symbol.dispose]()
     throw error
   }
   const creator = new Creator(connection, options)
+  const { lock } = options
   return {
     description: connection.description,
     create: async (key, body, { signal } = {}) => creator.create(placeOf(connection, key), key, body, signal),
@@ -40,15 +51,19 @@ export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore>
       const place = placeOf(connection, key)
       await connection.call(`delete object ${key}`, signal, (client) => deleteObject({ client, signal }, place))
     },
-    lock: async (key, until, { signal } = {}) =>
-      extendLock(connection, placeOf(connection, key), { key, until, options, signal }),
+    ...(lock === undefined
+      ? {}
+      : {
+          renewLock: async (key, { signal } = {}) =>
+            await renewLock(connection, placeOf(connection, key), key, lock, signal),
+        }),
     [Symbol.asyncDispose]: async () => connection[Symbol.dispose](),
   }
 }
 
 /** Fails as clearly as possible when the bucket cannot be used: absent, not ours, not S3 at all. */
 export async function listOne(connection: S3Connection, signal: AbortSignal | undefined): Promise<void> {
-  await connection.call('open the store', signal, (client) =>
+  await connection.call('list objects', signal, (client) =>
     listPage({ client, signal }, connection.bucket, connection.prefix, { most: 1 }),
   )
 }
@@ -276,26 +291,21 @@ function disordered(connection: S3Connection, before: string, after: string): Fa
 }
 
 /** A retention date is only ever moved further away, so asking again does no harm. */
-async function extendLock(
+async function renewLock(
   connection: S3Connection,
   place: S3Place,
-  wanted: {
-    readonly key: string
-    readonly until: number
-    readonly options: S3StoreOptions
-    readonly signal: AbortSignal | undefined
-  },
+  key: string,
+  { mode, days }: ObjectLock,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { key, signal, options } = wanted
-  const until = Math.ceil(wanted.until / 1000) * 1000
   await connection.call(`lock object ${key}`, signal, async (client) => {
-    const { lockedUntil } = await lookAt({ client, signal }, place)
-    if (lockedUntil !== undefined && lockedUntil >= until) return
-    const mode = options.lock?.mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE'
+    const until = lockedUntil(connection.serverNow(), days)
+    const present = await lookAt({ client, signal }, place)
+    if (present.lockedUntil !== undefined && present.lockedUntil >= until.getTime()) return
     const command = new PutObjectRetentionCommand({
       Bucket: place.bucket,
       Key: place.key,
-      Retention: { Mode: mode, RetainUntilDate: new Date(until) },
+      Retention: { Mode: mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE', RetainUntilDate: until },
     })
     await client.send(command, abortable(signal))
   })

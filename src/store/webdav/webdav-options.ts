@@ -22,4 +22,6 @@ export interface WebDavStoreOptions {
   /** How long a connection may be silent before it counts as broken. */
   readonly idleTimeoutMs?: number | undefined
   readonly clock: Clock
+  /** Ends the opening of the store; operations have signals of their own. */
+  readonly signal?: AbortSignal | undefined
 }

@@ -15,7 +15,8 @@ import type { WebDavStoreOptions } from './webdav-options.ts'
 export async function openWebDavStore(options: WebDavStoreOptions): Promise<ObjectStore> {
   const connection = connectWebDav(options)
   try {
-    await connection.call('open the store', undefined, (send) => requireFolder(send, connection, undefined))
+    const { signal } = options
+    await connection.call('look up anything', signal, (send) => requireFolder(send, connection, signal))
   } catch (error) {
     connection[Symbol.dispose]()
     throw error

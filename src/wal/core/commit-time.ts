@@ -2,33 +2,20 @@ import type { Lsn } from './lsn.ts'
 import { longHeaderBytes, shortHeaderBytes, walPageBytes } from './page-header.ts'
 import type { WalPages, WalRecord } from './record-reader.ts'
 import { recordHeaderBytes, transactionEnd } from './record-header.ts'
+import { transactionTime } from './transaction-record.ts'
 
-/** PostgreSQL counts microseconds from 2000-01-01. */
-const epochMicros = 946_684_800_000_000n
-
-const blockIds = { dataShort: 255, dataLong: 254, origin: 253, topLevelTransaction: 252 } as const
 /** Header, origin, top-level transaction, length, time: a commit refers to no blocks. */
 const longestPrefix = recordHeaderBytes + 3 + 5 + 5 + 8
 
 /**
  * When a transaction was committed, in microseconds since 1970 by the server's clock; undefined for any other record.
- * Source: XLogRecordAssemble in xloginsert.c, xl_xact_commit in xact.h.
+ * Source: XLogRecordAssemble in xloginsert.c.
  */
 export function commitTime(pages: WalPages, record: WalRecord): bigint | undefined {
   if (transactionEnd(record) !== 'commit') return undefined
   const bytes = recordBytes(pages, record.lsn, Math.min(longestPrefix, record.totalBytes))
   if (bytes === undefined) return undefined
-  const view = new DataView(bytes.buffer)
-  for (let at = recordHeaderBytes; at < bytes.length;) {
-    const id = view.getUint8(at)
-    if (id === blockIds.origin) at += 3
-    else if (id === blockIds.topLevelTransaction) at += 5
-    else if (id === blockIds.dataShort || id === blockIds.dataLong) {
-      const begin = at + (id === blockIds.dataShort ? 2 : 5)
-      return begin + 8 <= bytes.length ? view.getBigInt64(begin, true) + epochMicros : undefined
-    } else return undefined
-  }
-  return undefined
+  return transactionTime(bytes)
 }
 
 /** The first bytes of a record, without the headers of the pages that it goes over. */

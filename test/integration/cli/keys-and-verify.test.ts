@@ -209,3 +209,14 @@ test('every command of the guide to keys does what it says', async (t) => {
   assert.equal(run.status, 0, run.stdout + run.stderr)
   assert.match(run.stdout, /There is a new data key: [0-9a-f]{32}, in 2 key objects/)
 })
+
+test('law L10: none of it left a secret in a file that is not meant to hold it', async () => {
+  let files = 0
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || /\/(secrets|gnupg)(\/|$)/.test(entry.parentPath)) continue
+    const content = await readFile(join(entry.parentPath, entry.name))
+    for (const text of Object.values(secrets)) assert.ok(!content.includes(text), `${entry.parentPath}/${entry.name}`)
+    files += 1
+  }
+  assert.ok(files > 50)
+})

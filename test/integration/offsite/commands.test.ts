@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -73,6 +74,13 @@ describe('a cluster with a copy in another place', { concurrency: false, timeout
     cluster.start(node)
     await cluster.waitFor<Status>(node, 'status', ({ acceptsWrites }) => acceptsWrites === true)
     await cluster.withPrimary((sql) => sql.query('CREATE TABLE kept (t text)'))
+    // As it was when every repository had an archiver of its own.
+    await cluster.withPrimary((sql) =>
+      sql.query("SELECT pg_create_physical_replication_slot('holdfast_archive_offsite', true)"),
+    )
+    await cluster.stop(node)
+    cluster.start(node)
+    await cluster.waitFor<Status>(node, 'status', ({ acceptsWrites }) => acceptsWrites === true)
     assert.equal((await cluster.holdfast(node, 'backup')).code, 0)
     const status = await cluster.waitFor<Status>(node, 'status', ({ problems }) =>
       problems.some((problem) => problem.startsWith('repository offsite cannot be copied to: Cannot open the store')),
@@ -148,6 +156,22 @@ describe('a cluster with a copy in another place', { concurrency: false, timeout
       const outcome = await cluster.holdfast(node, ...args)
       assert.deepEqual([outcome.code, outcome.stderr.includes(`(${fault})`)], [code, true], outcome.stderr)
     }
+    const check = await cluster.holdfast(node, 'check', '--json')
+    const { items } = JSON.parse(check.stdout) as { items: { name: string; level: string; observed: string }[] }
+    const copy = items.find(({ name }) => name === 'repository offsite')
+    assert.equal(copy?.level, 'pass', copy?.observed)
+    await rename(join(offsite, 'repository.json'), join(offsite, 'keys', 'aside'))
+    const other = (await readFile(join(offsite, 'keys', 'aside'), 'utf8')).replace(
+      /"repositoryId": "[^"]+"/,
+      '"repositoryId": "other"',
+    )
+    const { sha256: _, ...value } = JSON.parse(other) as Record<string, unknown>
+    const sha256 = createHash('sha256').update(JSON.stringify(value)).digest('hex')
+    await writeFile(join(offsite, 'repository.json'), JSON.stringify({ ...value, sha256 }))
+    const refused = await cluster.holdfast(node, 'copy')
+    assert.deepEqual([refused.code, refused.stderr.includes('(offsite-other-repository)')], [5, true], refused.stderr)
+    assert.match((await cluster.holdfast(node, 'check')).stdout, /✗ repository offsite: .* the other other/)
+    await rename(join(offsite, 'keys', 'aside'), join(offsite, 'repository.json'))
     const expired = await cluster.holdfast(node, 'expire', '--dry-run', '--json')
     assert.equal(expired.code, 0, expired.stderr)
     assert.match(expired.stdout, /the first repository has it/)

@@ -25,8 +25,13 @@ export const hastyClock: Clock = { ...systemClock, sleep: async (_, options) => 
 export class CopyModel {
   readonly objects: Map<string, Uint8Array> = new Map(origin)
   readonly copied: Map<string, Uint8Array> = new Map()
-  readonly model: ModelCluster = new ModelCluster({ ...created, store: memoryStore(this.objects) })
-  readonly copyStore: ObjectStore = memoryStore(this.copied)
+  readonly model: ModelCluster
+  readonly copyStore: ObjectStore
+
+  constructor(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
+    this.model = new ModelCluster({ ...created, store: wrap(memoryStore(this.objects)) })
+    this.copyStore = wrap(memoryStore(this.copied))
+  }
 
   get first(): Repository {
     return this.model.repository
@@ -50,8 +55,13 @@ export class CopyModel {
     return copyOnce(this.route(stores))
   }
 
-  expireCopy(policy: RetentionPolicy, store: ObjectStore = this.copyStore): ReturnType<typeof expireBackups> {
-    return expireBackups({ ...this.first, store }, cluster, policy, { clock: this.model.clock, first: this.first })
+  expireCopy(
+    policy: RetentionPolicy,
+    store: ObjectStore = this.copyStore,
+    firstStore: ObjectStore = this.first.store,
+  ): ReturnType<typeof expireBackups> {
+    const first = { ...this.first, store: firstStore }
+    return expireBackups({ ...this.first, store }, cluster, policy, { clock: this.model.clock, first })
   }
 
   /** L5 and L6 in both places: what is listed is whole and can be restored by itself. */

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { listBackups } from '../../../src/repository/catalogue.ts'
 import { openRepository } from '../../../src/repository/repository.ts'
+import { Fault } from '../../../src/std/fault.ts'
 import { Secret } from '../../../src/std/secret.ts'
+import type { ObjectStore } from '../../../src/store/object-store.ts'
 import { failNthOperation, forEveryFailure, InjectedFailure } from '../../contract/fail-nth-operation.ts'
 import { cluster } from '../repository/expiry-model.ts'
 import { createSampleRepository, passphrase } from '../repository/sample-repository.ts'
 import { memoryStore } from '../../support/memory-store.ts'
-import { dailyBackups, nothing, type CopyModel } from './copy-model.ts'
+import { turnByTurn } from '../../support/turn-by-turn.ts'
+import { dailyBackups, finishLast, nothing, type CopyModel } from './copy-model.ts'
 
 const ids = async ({ copy }: CopyModel): Promise<string[]> =>
   (await listBackups(copy, cluster)).backups.map(({ facts }) => facts.backup)
@@ -176,4 +180,81 @@ test('a first repository that was emptied empties no copy', async () => {
   await assert.rejects(made.expireCopy(nothing), { code: 'repository-first-empty' })
   assert.equal(made.copied.size, before)
   await made.model.assertSound(made.copy)
+})
+
+test('L6: what a backup needs that is being copied stays in the copy, though the first has it no more', async () => {
+  const made = await dailyBackups(4)
+  await made.copyOnce()
+  const all = await ids(made)
+  // The last one shares packs with the two before it; its commit is lost in the copy, and comes back.
+  made.copied.delete(`${cluster}/backups/${all[3]}/commit.json`)
+  let met = 0
+  const copy: ObjectStore = {
+    ...made.copyStore,
+    create: async (key, body) => {
+      if (key.endsWith(`${all[3]}/commit.json`)) {
+        met += 1
+        // Meanwhile a full backup is taken, all others expire, and the copy gets it.
+        await made.model.begin(undefined, 0)
+        await made.model.archive(1)
+        await finishLast(made.model)
+        await made.model.expire(nothing)
+        await made.copyOnce()
+        await made.expireCopy(nothing)
+      }
+      return await made.copyStore.create(key, body)
+    },
+  }
+  await made.copyOnce({ copy })
+  assert.equal(met, 1)
+  assert.ok(under(made.copied, `packs/${all[2]}`).length > 0 && !(await ids(made)).includes(all[2] ?? ''))
+  assert.ok((await ids(made)).includes(all[3] ?? ''), 'it was committed')
+  await made.model.assertSound(made.copy)
+})
+
+test('L6: a copier, expiries in both places and a new backup, however their operations interleave, break nothing', async () => {
+  const policy = fc.record({
+    days: fc.nat(3),
+    count: fc.nat(2),
+    daily: fc.nat(1),
+    weekly: fc.nat(1),
+    monthly: fc.constant(0),
+    yearly: fc.constant(0),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), policy, policy, fc.nat(4), async (scheduler, first, copied, stale) => {
+      const made = await dailyBackups(2)
+      await made.copyOnce()
+      // What the copy has not got yet shares packs with what expires meanwhile.
+      for (const parent of [1, 2, stale]) {
+        await made.model.begin(parent, 0)
+        await made.model.archive(1)
+        await finishLast(made.model)
+        made.model.pass(1)
+      }
+      const turns = { first: turnByTurn(made.first.store, scheduler), copy: turnByTurn(made.copyStore, scheduler) }
+      const busy = (error: unknown): void => {
+        if (!(error instanceof Fault)) throw error
+      }
+      const work = Promise.all([
+        made.copyOnce(turns).catch(busy),
+        made.copyOnce(turns).catch(busy),
+        made.model.expire(first, { ...made.first, store: turns.first }).catch(busy),
+        made.expireCopy(copied, turns.copy, turns.first).catch(busy),
+      ])
+      await scheduler.waitFor(work)
+      await made.assertSound()
+      const outcome = await made.copyOnce()
+      // An expiry that a fault ended has left its announcement; the next one takes it away.
+      if (outcome.problems.size > 0) {
+        assert.ok([...outcome.problems.values()].every(({ code }) => code === 'offsite-expiry-running'))
+        await made.expireCopy(copied)
+        await made.expireCopy(copied)
+        assert.deepEqual([...(await made.copyOnce()).problems.keys()], [])
+      }
+      await made.assertSound()
+      made.assertComplete()
+    }),
+    { numRuns: 40 },
+  )
 })

@@ -10,6 +10,7 @@ import { Fault } from '../../../src/std/fault.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
 import { failNthOperation, forEveryFailure, InjectedFailure } from '../../contract/fail-nth-operation.ts'
 import { memoryStore } from '../../support/memory-store.ts'
+import { turnByTurn } from '../../support/turn-by-turn.ts'
 import { cluster, ModelCluster } from './expiry-model.ts'
 import { createSampleRepository } from './sample-repository.ts'
 
@@ -418,21 +419,3 @@ test('L5, L6: backups, a hold and two expiries, however their operations interle
     { numRuns: 120 },
   )
 })
-
-/** Every operation waits until it is its turn, in whatever order the scheduler likes. */
-function turnByTurn(inner: ObjectStore, scheduler: fc.Scheduler): ObjectStore {
-  const turn = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    await scheduler.schedule(Promise.resolve())
-    return await work()
-  }
-  return {
-    ...inner,
-    create: (key, body) => turn(() => inner.create(key, body)),
-    read: (key) => turn(() => inner.read(key)),
-    size: (key) => turn(() => inner.size(key)),
-    async *list(prefix) {
-      yield* await turn(() => Array.fromAsync(inner.list(prefix)))
-    },
-    delete: (key) => turn(() => inner.delete(key)),
-  }
-}

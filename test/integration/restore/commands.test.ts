@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { stringify } from 'yaml'
@@ -97,7 +97,7 @@ async function restore(...words: readonly string[]): Promise<CliOutcome> {
 const count = 'SELECT count(*)::int AS n FROM'
 
 test('one table comes back beside the original, with its partitions, indexes and sequence', async () => {
-  const done = await restore('--table', 'shop."Old.Stuff".orders', '--as', 'rescued', '--json')
+  const done = await restore('--table', 'shop."Old.Stuff".orders', '--as', 'saved', '--json')
   assert.equal(done.code, 0, done.stderr)
   const events = done.stderr
     .trim()
@@ -105,19 +105,19 @@ test('one table comes back beside the original, with its partitions, indexes and
     .map((line) => JSON.parse(line) as { progress?: { stage: string } })
   assert.ok(events.some(({ progress }) => progress?.stage === 'replaying WAL'))
   await inShop(async (shop) => {
-    assert.deepEqual(await shop.query(`${count} rescued.orders`), [{ n: 501 }])
-    assert.deepEqual(await shop.query(`${count} rescued.orders_1`), [{ n: 501 }])
+    assert.deepEqual(await shop.query(`${count} saved.orders`), [{ n: 501 }])
+    assert.deepEqual(await shop.query(`${count} saved.orders_1`), [{ n: 501 }])
     assert.deepEqual(await shop.query(`${count} "Old.Stuff".orders`), [{ n: 0 }])
-    assert.deepEqual(await shop.query(`${count} pg_indexes WHERE schemaname = 'rescued'`), [{ n: 4 }])
+    assert.deepEqual(await shop.query(`${count} pg_indexes WHERE schemaname = 'saved'`), [{ n: 4 }])
     assert.deepEqual(
-      await shop.query(`${count} pg_constraint WHERE contype = 'f' AND conrelid = 'rescued.orders'::regclass`),
+      await shop.query(`${count} pg_constraint WHERE contype = 'f' AND conrelid = 'saved.orders'::regclass`),
       [{ n: 0 }],
     )
     // After a recovery a sequence may have left numbers out.
-    const [next] = await shop.query<{ n: number }>(`SELECT nextval('rescued.orders_id_seq')::int AS n`)
+    const [next] = await shop.query<{ n: number }>(`SELECT nextval('saved.orders_id_seq')::int AS n`)
     assert.ok((next?.n ?? 0) > 501)
   })
-  const again = await restore('--table', 'shop."Old.Stuff".orders', '--as', 'rescued')
+  const again = await restore('--table', 'shop."Old.Stuff".orders', '--as', 'saved')
   assert.equal(again.code, 5)
   assert.match(again.stderr, /restore-name-taken/)
 })
@@ -196,4 +196,31 @@ test('law L7: a store that goes away in recovery stops it; run again it goes on,
   const done = await holdfast('restore', '--to', 'goes-on', '--latest')
   assert.equal(done.code, 0, done.stderr)
   assert.match(done.stdout, /files were there from an earlier run/)
+})
+
+test('every command of the guide to restores does what it says', async () => {
+  const home = at('guide')
+  await mkdir(home)
+  await copyFile(at('holdfast.yaml'), join(home, 'n1.yaml'))
+  const root = join(import.meta.dirname, '..', '..', '..')
+  const program = join(home, 'holdfast')
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'src', 'main.ts')}' "$@"\n`, {
+    mode: 0o755,
+  })
+  const guide = await readFile(join(root, 'docs/guide/restore.md'), 'utf8')
+  const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '')
+  assert.equal(blocks.length, 4)
+  // The guide's shop is simpler than the one of the other tests.
+  const script = blocks.join('\n').replaceAll('shop.public.orders', `'shop."Old.Stuff".orders'`)
+  const environment = { ...process.env, PATH: `${home}:${process.env['PATH']}`, MOMENT: moment }
+  const { status, stdout, stderr } = spawnSync('bash', ['-ec', script], {
+    cwd: home,
+    env: environment,
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, `${stdout}${stderr}`)
+  assert.match(stdout, /restored to just before .* in .*copy/)
+  assert.match(stdout, /were right already/)
+  assert.match(stdout, /is beside the original as rescued\.orders/)
+  assert.match(stdout, /is in .*orders\.dump, for pg_restore/)
 })

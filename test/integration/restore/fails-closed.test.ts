@@ -6,12 +6,14 @@ import { readControlFile } from '../../../src/postgres/control-file.ts'
 import { startServer } from '../../../src/postgres/server.ts'
 import type { Commit } from '../../../src/repository/core/commit.ts'
 import { segmentNameAt, segmentObject } from '../../../src/repository/core/object-names.ts'
+import type { Repository } from '../../../src/repository/repository.ts'
 import { repositoryFaults } from '../../../src/repository/faults.ts'
 import type { PlannedRestore } from '../../../src/restore/plan-from-repository.ts'
 import { restoreFaults } from '../../../src/restore/faults.ts'
 import { recover } from '../../../src/restore/recover.ts'
 import type { RecoverOptions, Recovered } from '../../../src/restore/recover.ts'
 import { runRestore } from '../../../src/restore/run-restore.ts'
+import type { RestoreResult } from '../../../src/restore/run-restore.ts'
 import { incompleteMarker } from '../../../src/restore/layout/restore-note.ts'
 import { systemClock } from '../../../src/std/clock.ts'
 import { Fault, isFault } from '../../../src/std/fault.ts'
@@ -245,4 +247,50 @@ test('what the restored copy says about itself after it is stopped', async () =>
   const settings = await readFile(join(directory, 'holdfast.conf'), 'utf8')
   assert.match(settings, /^archive_mode = 'off'$/m)
   assert.doesNotMatch(settings, /restore_command|recovery_target/)
+})
+
+test('law L7: a store that goes away while files are fetched is waited for; when it stays away, the rest is fetched later', async () => {
+  const { packs } = commit.facts
+  const lost = packs.at(-2)?.key ?? assert.fail('there is only one pack')
+  let failures = 2
+  const store = {
+    ...scene.repository.store,
+    read: async (key: string) => {
+      if (key !== lost || failures === 0) return scene.repository.store.read(key)
+      failures -= 1
+      throw new Fault(storeFaults['store-failed'], `Cannot read object ${key}: the store is down`)
+    },
+  }
+  const repository = { ...scene.repository, store }
+  const into = (name: string): Promise<RestoreResult> =>
+    runRestore(repository, target, {
+      targetDirectory: join(scene.server.directory, name),
+      workers: 2,
+      clock: systemClock,
+    })
+  assert.equal((await into('comes-back')).keptBytes, 0)
+  assert.equal(failures, 0)
+  failures = Number.POSITIVE_INFINITY
+  await assert.rejects(into('stays-away'), is(storeFaults['store-failed'], lost))
+  const directory = join(scene.server.directory, 'stays-away')
+  await assert.rejects(recoverAt(directory), is(restoreFaults['restore-incomplete']))
+  failures = 0
+  const { keptBytes } = await into('stays-away')
+  assert.ok(packs.length < 3 || keptBytes > 0, 'everything was fetched anew')
+  await using recovered = await recoverAt(directory)
+  assert.deepEqual(await rowsOf(recovered), wholeTable)
+})
+
+test('another key opens nothing: no file is written', async () => {
+  const [key] = scene.repository.keyring.keys
+  const strange = { ...key, id: 'f'.repeat(32) }
+  const keyring = { ...scene.repository.keyring, current: strange, keys: [strange] } as Repository['keyring']
+  const targetDirectory = join(scene.server.directory, 'no-key')
+  const restoring = runRestore({ ...scene.repository, keyring }, target, {
+    targetDirectory,
+    workers: 2,
+    clock: systemClock,
+  })
+  await assert.rejects(restoring, is(repositoryFaults['repository-key-missing']))
+  await assert.rejects(readdir(targetDirectory), { code: 'ENOENT' })
 })

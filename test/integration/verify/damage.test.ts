@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { CopyRequest } from '../../../src/drill/verify/check-restored.ts'
 import { proofFromJson, proofToJson, type VerificationProof } from '../../../src/repository/core/proof.ts'
 import type { VerificationLevel } from '../../../src/repository/core/proof-name.ts'
 import { readCommit } from '../../../src/repository/catalogue.ts'
@@ -8,20 +11,26 @@ import { putWalSegment, readWalSegment } from '../../../src/repository/wal-objec
 import type { TimelineId } from '../../../src/wal/core/lsn.ts'
 import { segmentFileName, segmentOf } from '../../../src/wal/core/segment.ts'
 import { memoryStore } from '../../support/memory-store.ts'
-import { cluster } from '../archive/archive-scene.ts'
-import { openVerifyScene, verify, type StoredScene } from './verify-scene.ts'
+import { superuser } from '../../support/postgres.ts'
+import { cluster, currentLsn, startArchiver } from '../archive/archive-scene.ts'
+import { checkWal } from '../../../src/drill/verify/check-wal.ts'
+import { openExamination } from '../../../src/drill/verify/examination.ts'
+import { verifyFaults } from '../../../src/drill/verify/faults.ts'
+import { verifyBackup } from '../../../src/drill/verify/verify-backup.ts'
+import { systemClock } from '../../../src/std/clock.ts'
+import { isFault } from '../../../src/std/fault.ts'
+import { openVerifyScene, policy, verify, type StoredScene } from './verify-scene.ts'
 
 let stored: StoredScene
 let commit: Commit
-let close: () => PromiseLike<void>
+let scene: Awaited<ReturnType<typeof openVerifyScene>>
 
 before(async () => {
-  const scene = await openVerifyScene()
-  close = () => scene[Symbol.asyncDispose]()
+  scene = await openVerifyScene()
   stored = await scene.stored()
   commit = await readCommit(stored.repository, { cluster, backup: stored.backup })
 })
-after(() => close())
+after(() => scene[Symbol.asyncDispose]())
 
 /** One object of each kind that this backup needs. */
 const kinds = {
@@ -127,11 +136,59 @@ test('a backup whose commit was deleted is missed, not forgotten', async () => {
   assert.ok(proof.findings.some(({ object }) => object === key))
 })
 
+test('a portable dump that is damaged is doubtful and named; the backup stays proven', async () => {
+  const parts = [...stored.objects.keys()].filter((key) => /^main\/dumps\/.*\.\d{6}$/.test(key))
+  assert.equal(parts.length, 2)
+  const key = parts[1] ?? ''
+  const bytes = stored.objects.get(key) ?? assert.fail()
+  for (const damage of [undefined, bytes.subarray(1), flipped(bytes)]) {
+    const proof = await verify(stored, 1, new Map([[key, damage]]))
+    assert.deepEqual([proof.outcome, proof.proven], ['doubtful', 1], JSON.stringify(proof.checks))
+    assert.match(proof.findings[0]?.object ?? '', /^main\/dumps\/app-/)
+  }
+})
+
+test('sessions and announcements of collections that cannot be read are found', async () => {
+  for (const key of ['main/sessions/20261122T000000Z-00000000.json', 'main/gc/0000000000000000.json']) {
+    const proof = await verify(stored, 1, new Map([[key, Buffer.from('{}')]]))
+    assert.deepEqual([proof.outcome, proof.proven, proof.findings[0]?.object], ['failed', 0, key])
+  }
+})
+
+test('a backup that is expired while it is looked at is gone, not broken', async () => {
+  const key = keyOf('the commit')
+  const gone = new Map(stored.objects)
+  gone.delete(keyOf('a pack of this backup'))
+  const store = memoryStore(gone)
+  const onCheck = (): void => void gone.delete(key)
+  const repository = { ...stored.repository, store }
+  const request = { cluster, subject: { commit }, level: 0, access: stored.access, place: 'local', policy } as const
+  await assert.rejects(
+    verifyBackup(repository, { ...request, node: 'n1', version: '' }, { clock: systemClock, random: () => 0, onCheck }),
+    (error) => isFault(error, verifyFaults['verify-backup-expired']),
+  )
+})
+
 test('damage says what can still be restored', async () => {
   const own = await verify(stored, 1, new Map([[keyOf('a pack of this backup'), undefined]]))
   assert.match(own.restorable ?? '', /backup \S+ \(ended .* uses none of the damaged objects; 1 of 2/)
   const shared = await verify(stored, 1, new Map([[keyOf('a pack shared with the backup before'), undefined]]))
   assert.equal(shared.restorable, 'no other backup is free of the damage that was found')
+})
+
+test('a hole behind a backup is no doubt where the rules keep its own WAL alone', async () => {
+  const holed = new Map(stored.objects)
+  holed.delete(keyOf('a WAL segment'))
+  const repository = { ...stored.repository, store: memoryStore(holed) }
+  for (const [ownWalOnly, expected] of [
+    [true, 'passed'],
+    [false, 'doubtful'],
+  ] as const) {
+    const examination = openExamination(systemClock, () => {})
+    const options = { clock: systemClock, records: true, share: 0.5, onBytes: () => {} }
+    await checkWal(repository, { cluster, backup: stored.backup, ownWalOnly }, examination, options)
+    assert.equal(examination.checks.find(({ name }) => name === 'WAL chain')?.outcome, expected)
+  }
 })
 
 test('a hole in the chain is found by the names, and records that are no WAL by reading them', async () => {
@@ -151,4 +208,37 @@ test('a hole in the chain is found by the names, and records that are no WAL by 
   const read = await verify(stored, 2, new Map([[key, await forged.read(key)]]))
   assert.deepEqual([read.outcome, read.proven], ['failed', 1], JSON.stringify(read.checks))
   assert.match(read.findings[0]?.message ?? '', /WAL cannot be read on from/)
+})
+
+test('a backup is proven over a switch of timelines behind it, a moment behind the switch included', async () => {
+  const { server } = scene
+  await server.stop()
+  await writeFile(join(server.dataDirectory, 'standby.signal'), '')
+  await server.start()
+  {
+    await using sql = await server.sql()
+    await sql.query('SELECT pg_promote(true, 60)')
+    await using archiver = startArchiver(scene)
+    for (let x = 1; x <= 40; x += 1)
+      await sql.query('INSERT INTO t VALUES ($1, repeat($2, 50000))', [20_000 + x, 'new'])
+    const lsn = await currentLsn(sql)
+    await archiver.until(({ durableLsn = 0n }) => durableLsn >= lsn)
+  }
+  const directory = join(server.directory, 'verify')
+  const copy: CopyRequest = {
+    installation: async () => server.installation,
+    directory,
+    superuser,
+    largestTables: 1,
+    checks: [{ name: 'new', database: 'postgres', query: 'SELECT count(*) FROM t WHERE x > 20000', expect: '40' }],
+    statementMs: 60_000,
+    amcheckMs: 60_000,
+  }
+  const proof = await verify(await scene.stored(), 4, undefined, { copy, random: () => 0.999 })
+  const said = JSON.stringify(proofToJson(proof))
+  assert.deepEqual([proof.outcome, proof.proven, proof.timeline], ['passed', 4, 2], said)
+  assert.match(
+    proof.checks.find(({ name }) => name === 'point in time')?.text ?? '',
+    /is there and \d+, the next, is not/,
+  )
 })

@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto'
 import { generateKey } from 'openpgp'
+import { dumpRecordToJson, type DumpRecord } from '../../../src/backup/dump/core/dump-record.ts'
 import { takeBackup } from '../../../src/backup/take-backup.ts'
 import { verifyBackup } from '../../../src/drill/verify/verify-backup.ts'
 import type { VerifyOptions, VerifyRequest } from '../../../src/drill/verify/verify-backup.ts'
 import type { Sql } from '../../../src/postgres/sql.ts'
+import { dumpObject, dumpPartObject } from '../../../src/repository/core/object-names.ts'
+import { encodeCheckedJson } from '../../../src/repository/checked-json.ts'
 import { readCommit } from '../../../src/repository/catalogue.ts'
 import type { VerificationProof } from '../../../src/repository/core/proof.ts'
 import type { VerificationLevel } from '../../../src/repository/core/proof-name.ts'
@@ -11,7 +15,7 @@ import { holdBackup } from '../../../src/repository/holds.ts'
 import type { KeyAccess } from '../../../src/repository/openpgp-keys.ts'
 import type { Repository } from '../../../src/repository/repository.ts'
 import { takeAccess } from '../../../src/repository/take-access.ts'
-import { systemClock } from '../../../src/std/clock.ts'
+import { systemClock, type EpochMs } from '../../../src/std/clock.ts'
 import { Fault } from '../../../src/std/fault.ts'
 import { Secret } from '../../../src/std/secret.ts'
 import { memoryStore } from '../../support/memory-store.ts'
@@ -69,6 +73,7 @@ export async function openVerifyScene(
   const backup = backups.at(-1) ?? ''
   await holdBackup(scene.repository, { cluster, backup, reason: 'test' }, { clock: systemClock })
   const access = await openByKeyPair(scene.repository)
+  await storeDump(scene.repository)
   const stored = async (): Promise<StoredScene> => {
     const objects = new Map<string, Uint8Array>()
     for await (const { key } of scene.repository.store.list(''))
@@ -76,6 +81,34 @@ export async function openVerifyScene(
     return { objects, access, repository: scene.repository, backup }
   }
   return { ...scene, stored }
+}
+
+/** What a dump leaves, without the programs that make one. */
+async function storeDump({ store, id }: Repository): Promise<void> {
+  const file = 'app-20261122T120000Z-0a1b2c3d.dump.gpg'
+  const parts = [Buffer.from('first part '), Buffer.from('second part')]
+  const record: DumpRecord = {
+    file,
+    outcome: 'ok',
+    cluster,
+    node: 'n1',
+    database: 'app',
+    content: 'custom',
+    startedAt: 0 as EpochMs,
+    endedAt: 1000 as EpochMs,
+    durationMs: 1000,
+    sizeBytes: parts.reduce((sum, part) => sum + part.length, 0),
+    fileSha256: createHash('sha256').update(Buffer.concat(parts)).digest('hex'),
+    plainBytes: 1,
+    databaseBytes: 1,
+    tables: 1,
+    serverVersion: '15.0',
+    toolVersion: '15.0',
+    parts: parts.length,
+  }
+  for (const [part, bytes] of parts.entries()) await store.create(dumpPartObject(cluster, file, part), bytes)
+  const json = { ...dumpRecordToJson(record), repositoryId: id }
+  await store.create(dumpObject(cluster, `${file}.json`), encodeCheckedJson(json))
 }
 
 /** Each try of a passphrase takes a good part of a second; one of a private key does not. */

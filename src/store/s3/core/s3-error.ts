@@ -76,7 +76,7 @@ export function judgeS3Error(facts: S3ErrorFacts): Trouble {
   const network = networkTrouble(code, message)
   if (network !== undefined) return network
   if (code === 'TimeoutError') {
-    return { kind: 'unreachable', reason: `it does not answer (${message})`, passing: true, uncertain: true }
+    return { kind: 'unreachable', reason: 'it does not answer in time', passing: true, uncertain: true }
   }
   // An answer that is not what S3 answers: another kind of server, or a proxy with a page of its own.
   if (status !== undefined) {
