@@ -292,6 +292,7 @@ test('a store that cannot create only if absent will do for a copy, and not for 
     config?.repositories.map((repository) => (repository.type === 'filesystem' ? '' : repository.conditionalCreate)),
     [undefined, 'emulated', 'emulated', 'required'],
   )
+})
 
 test('a schedule that cannot be read, never comes, or is in no time zone says what was expected', () => {
   const schedules = (lines: string): readonly string[] => problemsOf(`${minimal.trim()}\nschedules: ${lines}`)
