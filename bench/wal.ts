@@ -53,11 +53,12 @@ interface Way {
   readonly restoreCommand: string
   /** Removes what earlier runs pushed. */
   readonly reset: () => Promise<void>
-  /** Ends what still runs in the background. */
-  readonly settle: () => Promise<void>
+  /** Ends what still runs in the background; gives the CPU seconds that it has used, where it can be told. */
+  readonly settle: () => Promise<number>
 }
 
-type Samples = Record<string, Record<'push' | 'fetch' | 'recovery', number[]>>
+type Figure = 'push' | 'pushCpu' | 'fetch' | 'fetchCpu' | 'recovery'
+type Samples = Record<string, Record<Figure, number[]>>
 
 async function bench(): Promise<void> {
   const scratch = process.env['HOLDFAST_SCRATCH']
@@ -91,19 +92,24 @@ async function bench(): Promise<void> {
   }
   await server.stop()
   const samples: Samples = Object.fromEntries(
-    [...ways.map(({ name }) => name), 'holdfast restore'].map((name) => [name, { push: [], fetch: [], recovery: [] }]),
+    [...ways.map(({ name }) => name), 'holdfast restore'].map((name) => [
+      name,
+      { push: [], pushCpu: [], fetch: [], fetchCpu: [], recovery: [] },
+    ]),
   )
-  const record = (name: string, what: 'push' | 'fetch' | 'recovery', value: number): void => {
+  const record = (name: string, what: Figure, value: number): void => {
     samples[name]?.[what].push(value)
     process.stderr.write(`${name}: ${what} ${value.toFixed(2)}\n`)
   }
   for (let run = 0; run < runs; run += 1) {
     for (const way of ways) {
       await way.reset()
+      let before = await childCpuSeconds()
       record(way.name, 'push', segments / (await timed(() => pushAll(scene, way, segments))))
-      await way.settle()
+      record(way.name, 'pushCpu', ((await way.settle()) + (await childCpuSeconds()) - before) / segments)
+      before = await childCpuSeconds()
       record(way.name, 'fetch', segments / (await timed(() => fetchAll(scene, way, segments))))
-      await way.settle()
+      record(way.name, 'fetchCpu', ((await way.settle()) + (await childCpuSeconds()) - before) / segments)
     }
     if (recovery === 0) continue
     for (const way of ways) {
@@ -117,6 +123,18 @@ async function bench(): Promise<void> {
   }
   report(samples)
   if (values.json !== undefined) await writeFile(values.json, JSON.stringify({ segments, recovery, samples }, null, 2))
+}
+
+/** Of this process's children that have ended, with theirs: `cutime` and `cstime` of proc(5). */
+async function childCpuSeconds(): Promise<number> {
+  return await cpuSeconds('self', 15)
+}
+
+/** Two fields of /proc/PID/stat, counted behind the name, in ticks of a hundredth of a second. */
+async function cpuSeconds(pid: string, field: 13 | 15): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[field - 2] ?? 0) + Number(fields[field - 1] ?? 0)) / 100
 }
 
 async function timed(work: () => Promise<void>): Promise<number> {
@@ -246,7 +264,7 @@ async function cpWay({ server }: ArchiveScene): Promise<Way> {
     await mkdir(directory)
   }
   const [archiveCommand, restoreCommand] = [`cp %p ${directory}/%f`, `cp ${directory}/%f %p`]
-  return { name: 'cp', archiveCommand, restoreCommand, reset, settle: async () => {} }
+  return { name: 'cp', archiveCommand, restoreCommand, reset, settle: async () => 0 }
 }
 
 async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
@@ -267,10 +285,12 @@ async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
     encoding: 'utf8',
   })
   const printed = JSON.parse(ran.stdout) as { archive_command: string; restore_command: string }
-  const settle = async (): Promise<void> => {
+  const settle = async (): Promise<number> => {
     const pid = Number(await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '0'))
+    const used = await cpuSeconds(String(pid), 13)
     if (pid > 0) process.kill(pid, 'SIGTERM')
     while ((await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '')) !== '') await clock.sleep(20)
+    return used
   }
   const reset = async (): Promise<void> => {
     await rm(repository, { recursive: true, force: true })
@@ -333,8 +353,10 @@ async function pgBackRestWays(scene: ArchiveScene): Promise<readonly Way[]> {
         await cp(join(place, 'fresh'), join(place, 'repository'), { recursive: true })
         await mkdir(join(place, 'spool'))
       }
-      const settle = async (): Promise<void> => {
+      const settle = async (): Promise<number> => {
         while ((await readdir(join(place, 'lock'))).length > 0) await clock.sleep(50)
+        // Its asynchronous processes are nobody's children.
+        return asynchronous === 'y' ? Number.NaN : 0
       }
       return {
         name,
@@ -349,19 +371,16 @@ async function pgBackRestWays(scene: ArchiveScene): Promise<readonly Way[]> {
 }
 
 function report(samples: Samples): void {
-  const middle = (numbers: readonly number[]): string => {
-    const sorted = numbers.toSorted((a, b) => a - b)
+  const middle = (numbers: readonly number[], digits: number): string => {
+    const sorted = numbers.toSorted((left, right) => left - right)
     const value = sorted[Math.floor(sorted.length / 2)]
-    return value === undefined ? '' : value.toFixed(1)
+    return value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits)
   }
-  const rows = Object.entries(samples).map(([name, { push, fetch, recovery }]) =>
-    [name.padEnd(26), middle(push).padStart(12), middle(fetch).padStart(12), middle(recovery).padStart(12)].join(' '),
+  const row = (cells: readonly string[]): string =>
+    cells.map((cell, index) => (index === 0 ? cell.padEnd(26) : cell.padStart(12))).join(' ')
+  const rows = Object.entries(samples).map(([name, { push, pushCpu, fetch, fetchCpu, recovery }]) =>
+    row([name, middle(push, 1), middle(pushCpu, 3), middle(fetch, 1), middle(fetchCpu, 3), middle(recovery, 1)]),
   )
-  const header = [
-    'WAL of 16 MiB'.padEnd(26),
-    'pushed/s'.padStart(12),
-    'fetched/s'.padStart(12),
-    'recovery s'.padStart(12),
-  ].join(' ')
+  const header = row(['segments of 16 MiB', 'pushed/s', 'CPU s each', 'fetched/s', 'CPU s each', 'recovery s'])
   process.stdout.write(`${[header, ...rows].join('\n')}\n`)
 }

@@ -41,7 +41,8 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
   await writeFile(Buffer.concat([Buffer.from(`${data}/odd`), Buffer.from([0xff])]), '')
   await symlink('/etc/hostname', join(data, 'linked.conf'))
 
-  const entries = await Array.fromAsync(listDataDirectory({ dataDirectory: data, tablespaceDirectory: version }))
+  const place = { dataDirectory: data, tablespaceDirectory: version }
+  const entries = (await Array.fromAsync(listDataDirectory(place))).flat()
 
   const files = entries.filter((entry) => entry.kind === 'file')
   const directories = entries.filter((entry) => entry.kind === 'directory')
@@ -67,7 +68,7 @@ test('lists a data directory with its tablespaces and a linked pg_wal', async (t
   assert.equal(files[0]?.sizeBytes, 'PG_VERSION'.length)
   const paths = entries.map(({ path }) => path)
   assert.deepEqual(paths, paths.toSorted(compareInWalk))
-  assert.deepEqual(await measureDataDirectory({ dataDirectory: data, tablespaceDirectory: version }), {
+  assert.deepEqual(await measureDataDirectory(place), {
     files: files.length,
     bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   })
@@ -88,4 +89,12 @@ test('refuses a tablespace whose place is gone', async (t) => {
   await symlink(join(root, 'unmounted'), join(root, 'pg_tblspc/16400'))
   const place = { dataDirectory: root, tablespaceDirectory: version }
   await assert.rejects(measureDataDirectory(place), { kind: backupFaults['backup-file-missing'] })
+})
+
+test('a data directory that is not there, or empty, is not one without files', async (t) => {
+  const root = await scratch(t)
+  for (const dataDirectory of [root, join(root, 'gone')]) {
+    const place = { dataDirectory, tablespaceDirectory: version }
+    await assert.rejects(measureDataDirectory(place), { kind: backupFaults['backup-file-missing'] })
+  }
 })

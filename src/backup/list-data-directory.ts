@@ -44,14 +44,37 @@ export interface ListOptions {
 }
 
 /**
- * Walks through what a backup of a data directory holds, in the order of `compareInWalk`; `global/pg_control`, which is
- * copied last, is not among it. Only names of one directory are in memory at a time.
+ * Walks through what a backup of a data directory holds, in the order of `compareInWalk`, and gives it in pieces of a few
+ * hundred; `global/pg_control`, which is copied last, is not among it. In memory are the names of one directory at a time,
+ * and of those above it. Throws `backup-file-missing` when there is no data directory.
  */
 export async function* listDataDirectory(
   place: DataDirectoryPlace,
-  options: ListOptions = {},
-): AsyncGenerator<ListedEntry, undefined> {
-  yield* walk({ ...place, signal: options.signal, statsLeft: statsAtOnce }, '')
+  { signal }: ListOptions = {},
+): AsyncGenerator<readonly ListedEntry[], undefined> {
+  const way: OpenDirectory[] = [await openDirectory(place, '')]
+  if (way[0]?.names.length === 0) throw missing(place.dataDirectory)
+  let piece: ListedEntry[] = []
+  for (let looked = 1; ; looked++) {
+    const current = way.at(-1)
+    if (current === undefined) break
+    const name = current.names[current.next++]
+    if (name === undefined) way.pop()
+    else {
+      const path = current.path === '' ? name : `${current.path}/${name}`
+      const entry = look(place, path, current.keep)
+      if (entry !== undefined) piece.push(entry)
+      if (entry?.kind === 'directory' && directoryRule(path) === 'keep') way.push(await openDirectory(place, path))
+    }
+    if (looked % pieceLength !== 0) continue
+    // Looking at files blocks this thread: everything else in it has its turn now.
+    await setImmediate()
+    signal?.throwIfAborted()
+    yield piece
+    piece = []
+  }
+  signal?.throwIfAborted()
+  yield piece
   return undefined
 }
 
@@ -61,56 +84,50 @@ export async function measureDataDirectory(
   options: ListOptions = {},
 ): Promise<{ readonly files: number; readonly bytes: number }> {
   let [files, bytes] = [0, 0]
-  for await (const entry of listDataDirectory(place, options)) {
-    if (entry.kind !== 'file') continue
-    files += 1
-    bytes += entry.sizeBytes
+  for await (const piece of listDataDirectory(place, options)) {
+    for (const entry of piece) {
+      if (entry.kind !== 'file') continue
+      files += 1
+      bytes += entry.sizeBytes
+    }
   }
   return { files, bytes }
 }
 
-interface Walk extends DataDirectoryPlace {
-  readonly signal: AbortSignal | undefined
-  statsLeft: number
+const pieceLength = 256
+
+interface OpenDirectory {
+  readonly path: string
+  readonly names: readonly string[]
+  /** Leaves out what is unlogged. */
+  readonly keep: (path: string) => boolean
+  next: number
 }
 
-/** So many files are looked at before anything else of this process has its turn. */
-const statsAtOnce = 256
+async function openDirectory({ dataDirectory }: DataDirectoryPlace, path: string): Promise<OpenDirectory> {
+  const names = (await unlessGone(readdir(join(dataDirectory, path)))) ?? []
+  names.sort((a, b) => (a < b ? -1 : 1))
+  const initForks = names.filter((name) => name.includes('_init')).map((name) => `${path}/${name}`)
+  return { path, names, keep: unloggedFilter(initForks), next: 0 }
+}
 
-async function* walk(context: Walk, directory: string): AsyncGenerator<ListedEntry, undefined> {
-  const names = (await unlessGone(readdir(join(context.dataDirectory, directory)))) ?? []
-  const paths = names
-    .toSorted((a, b) => (a < b ? -1 : 1))
-    .map((name) => (directory === '' ? name : `${directory}/${name}`))
-  const keep = unloggedFilter(paths)
-  for (const path of paths) {
-    await takeTurn(context)
-    // A name that is not UTF-8 cannot be opened by what readdir made of it.
-    if (path.includes('\uFFFD')) {
-      yield { kind: 'skipped', path }
-      continue
-    }
-    const stats = statOf(context, path)
-    if (stats === undefined) refuseDanglingTablespace(context, path)
-    else if (stats.isDirectory()) yield* visitDirectory(context, path, stats)
-    else if (!stats.isFile()) yield { kind: 'skipped', path }
-    else if (path !== controlFilePath && keepsFile(path) && keep(path) && !isForeign(context, path)) {
-      yield { kind: 'file', ...describeFile(path, stats) }
-    }
+/** Undefined for what does not belong into the backup, or is not there any more. */
+function look(place: DataDirectoryPlace, path: string, keep: (path: string) => boolean): ListedEntry | undefined {
+  // A name that is not UTF-8 cannot be opened by what readdir made of it.
+  if (path.includes('\uFFFD')) return { kind: 'skipped', path }
+  const stats = statOf(place, path)
+  if (stats === undefined) {
+    refuseDanglingTablespace(place, path)
+    return undefined
   }
-  return undefined
-}
-
-async function takeTurn(context: Walk): Promise<void> {
-  context.signal?.throwIfAborted()
-  context.statsLeft -= 1
-  if (context.statsLeft > 0) return
-  context.statsLeft = statsAtOnce
-  await setImmediate()
+  if (stats.isDirectory()) return describeDirectory(place, path, stats)
+  if (!stats.isFile()) return { kind: 'skipped', path }
+  const belongs = path !== controlFilePath && keepsFile(path) && keep(path) && !isForeign(place, path)
+  return belongs ? describeFile(path, stats) : undefined
 }
 
 /** Links are followed only where PostgreSQL makes them: `pg_wal` itself and tablespaces. */
-function statOf({ dataDirectory }: Walk, path: string): BigIntStats | undefined {
+function statOf({ dataDirectory }: DataDirectoryPlace, path: string): BigIntStats | undefined {
   const full = join(dataDirectory, path)
   const options = { bigint: true, throwIfNoEntry: false } as const
   try {
@@ -121,24 +138,18 @@ function statOf({ dataDirectory }: Walk, path: string): BigIntStats | undefined 
   }
 }
 
-async function* visitDirectory(
-  context: Walk,
-  path: string,
-  stats: BigIntStats,
-): AsyncGenerator<ListedEntry, undefined> {
-  const rule = directoryRule(path)
-  if (rule === 'exclude' || isForeign(context, path)) return undefined
+function describeDirectory(place: DataDirectoryPlace, path: string, stats: BigIntStats): ListedEntry | undefined {
+  if (directoryRule(path) === 'exclude' || isForeign(place, path)) return undefined
   // Tablespaces made in place (`allow_in_place_tablespaces`) are plain directories and need no note.
-  const isLinked = isTablespace(path) && readLink(join(context.dataDirectory, path)) !== undefined
+  const isLinked = isTablespace(path) && readLink(join(place.dataDirectory, path)) !== undefined
   const linkedTablespace = isLinked ? tablespaceOf(path) : undefined
-  yield { kind: 'directory', path, mode: Number(stats.mode) & 0o7777, linkedTablespace }
-  if (rule === 'keep') yield* walk(context, path)
-  return undefined
+  return { kind: 'directory', path, mode: Number(stats.mode) & 0o7777, linkedTablespace }
 }
 
-function describeFile(path: string, stats: BigIntStats): ListedFile {
+function describeFile(path: string, stats: BigIntStats): ListedEntry {
   const { mtimeNs, ctimeNs } = stats
   return {
+    kind: 'file',
     path,
     sizeBytes: Number(stats.size),
     mode: Number(stats.mode) & 0o7777,
@@ -158,15 +169,21 @@ function isTablespace(path: string): boolean {
 }
 
 /** A tablespace whose place is not there, for want of a mount perhaps, must not silently be missing in the backup. */
-function refuseDanglingTablespace(context: Walk, path: string): void {
+function refuseDanglingTablespace({ dataDirectory }: DataDirectoryPlace, path: string): void {
   if (!isTablespace(path)) return
-  const location = readLink(join(context.dataDirectory, path))
+  const location = readLink(join(dataDirectory, path))
   if (location === undefined) return
   throw new Fault(
     backupFaults['backup-file-missing'],
     `Cannot back up tablespace ${path}: its place ${location} does not exist`,
     { details: { path, location }, hint: 'Mount the file system of the tablespace, or drop the tablespace.' },
   )
+}
+
+function missing(dataDirectory: string): Fault {
+  return new Fault(backupFaults['backup-file-missing'], `Cannot back up ${dataDirectory}: it is empty or not there`, {
+    details: { path: dataDirectory },
+  })
 }
 
 /** Where a link leads; undefined when there is none. */
@@ -180,7 +197,7 @@ function readLink(path: string): string | undefined {
 }
 
 /** A tablespace's place may be shared: with another major version, with anything a person puts there. */
-function isForeign({ tablespaceDirectory }: Walk, path: string): boolean {
+function isForeign({ tablespaceDirectory }: DataDirectoryPlace, path: string): boolean {
   const name = /^pg_tblspc\/[^/]+\/([^/]+)/.exec(path)?.[1]
   return name !== undefined && name !== tablespaceDirectory
 }

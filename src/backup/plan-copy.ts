@@ -29,17 +29,19 @@ export interface CopyPlanner {
 
 /** Goes through what was listed and gives what is to be read, in batches; what is in the repository already is not. */
 export async function* planCopy(
-  listing: AsyncIterable<ListedEntry>,
+  listing: AsyncIterable<readonly ListedEntry[]>,
   planner: CopyPlanner,
 ): AsyncGenerator<readonly PartToCopy[], undefined> {
   const batching = new Batching<PartToCopy>()
-  for await (const entry of listing) {
-    if (entry.kind === 'skipped') planner.onSkipped(entry.path)
-    else if (entry.kind === 'directory') planner.entries.addDirectory(entry)
-    else {
-      for (const part of planFile(entry, planner)) {
-        const full = batching.add(part)
-        if (full !== undefined) yield full
+  for await (const piece of listing) {
+    for (const entry of piece) {
+      if (entry.kind === 'skipped') planner.onSkipped(entry.path)
+      else if (entry.kind === 'directory') planner.entries.addDirectory(entry)
+      else {
+        for (const part of planFile(entry, planner)) {
+          const full = batching.add(part)
+          if (full !== undefined) yield full
+        }
       }
     }
   }

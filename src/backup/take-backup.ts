@@ -82,7 +82,7 @@ export interface BackupStages {
 }
 
 /** More would make the packs small, since memory is bounded. */
-const mostWorkers = 8
+const mostWorkers = 4
 const defaultWalStallMs = 60_000
 const giveUpDeadlineMs = 30_000
 

@@ -37,6 +37,21 @@ export const cliFaults = defineFaults({
     meaning: 'Another switchover has been asked for and is not done yet.',
     hint: 'Wait until it is done or called off; `holdfast status` shows it.',
   },
+  'cli-backup-elsewhere-busy': {
+    exitClass: 'busy',
+    meaning: 'A node is already being asked for a backup by somebody else.',
+    hint: 'Wait until that backup is done, or take one of this node: `holdfast backup --from here`.',
+  },
+  'cli-backup-elsewhere-failed': {
+    exitClass: 'failed',
+    meaning: 'The node whose files were to be backed up could not do it.',
+    hint: 'Its own words are in the message; `holdfast backup --from here` takes the backup of this node.',
+  },
+  'cli-backup-nowhere': {
+    exitClass: 'unreachable',
+    meaning: 'No node that runs is one that was asked for, or the one chosen does not answer.',
+    hint: 'Look at `holdfast status`, or take the backup of this node: `holdfast backup --from here`.',
+  },
   'cli-runs-as-root': {
     exitClass: 'refused',
     meaning: 'The agent was started as root, which PostgreSQL refuses to run as.',

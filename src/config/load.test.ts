@@ -293,3 +293,15 @@ test('a store that cannot create only if absent will do for a copy, and not for 
     [undefined, 'emulated', 'emulated', 'required'],
   )
 })
+
+test('a schedule that cannot be read, never comes, or is in no time zone says what was expected', () => {
+  const schedules = (lines: string): readonly string[] => problemsOf(`${minimal.trim()}\nschedules: ${lines}`)
+  assert.deepEqual(schedules(`{ backup: { at: '0 25 * * *' } }`), [
+    'line 7: schedules.backup.at: "0 25 * * *" given; expected off, or an hour from 0 to 23 instead of "25"',
+  ])
+  assert.deepEqual(schedules(`{ timeZone: Mars/Base, expire: { at: '0 2 30 2 *' } }`), [
+    'line 7: schedules.timeZone: "Mars/Base" given; expected a time zone by its IANA name, like UTC or Europe/Berlin',
+    'line 7: schedules.expire.at: "0 2 30 2 *" given; expected off, or after-backup, or a moment that comes: no month that it names has such a day',
+  ])
+  assert.deepEqual(schedules(`{ backup: { fullEvery: off, jitter: 10m }, expire: { at: off } }`), [])
+})

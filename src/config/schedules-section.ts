@@ -12,7 +12,7 @@ function schedule(...words: readonly string[]): z.ZodString {
     if (words.includes(given)) return
     const problem = cronProblem(given)
     if (problem === undefined) return
-    context.addIssue({ code: 'custom', message: [problem, ...words].join(', or ') })
+    context.addIssue({ code: 'custom', message: [...words, problem].join(', or ') })
   })
   return described(schema, { kind: 'text', expects })
 }

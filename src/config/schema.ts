@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isClusterName } from '../repository/core/object-names.ts'
+import { backupSection } from './backup-section.ts'
 import { apiSection, coordinatorSection, durabilitySection, leaseSection } from './cluster-sections.ts'
 import { contains, nodeSection } from './node-section.ts'
 import { postgresSection } from './postgres-section.ts'
@@ -30,6 +31,7 @@ export const configSchema = z
     lease: leaseSection,
     repositories: repositoriesSection,
     wal: walSection,
+    backup: backupSection,
     retention: retentionSection,
     verification: verificationSection,
     schedules: schedulesSection,

@@ -3,8 +3,8 @@ import { releaseMemory } from '../std/release-memory.ts'
 import { createZstdCompressor } from '../std/zstd.ts'
 import { compressRecord, defaultCompressionLevel, type RecordContent } from './compress-record.ts'
 import {
+  encodePackEntry,
   encodePackHeader,
-  encodePackIndex,
   encodePackTrailerEnd,
   encodePackTrailerStart,
   indexRecordNumber,
@@ -13,7 +13,6 @@ import {
   maxRecordBytes,
   packTrailerBytes,
   tagBytes,
-  type RecordEntry,
 } from './core/pack-layout.ts'
 import { encodeRecordMeta, type RecordDescription } from './core/record.ts'
 import type { Keyring } from './keyring.ts'
@@ -54,16 +53,16 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
   const cipher = derivePackCipher(keyring.current.key, { repositoryId: keyring.repositoryId, objectKey, salt })
   const bytes = new GrowingBytes(options.memory)
   bytes.append(encodePackHeader({ keyId: keyring.current.id, salt }))
-  const entries: RecordEntry[] = []
+  const index = new GrowingBytes()
+  let recordCount = 0
   const compressor = createZstdCompressor(options.compressionLevel ?? defaultCompressionLevel)
-  let indexBytes = tagBytes
   let finished = false
   const addCompressed = (record: RecordDescription, { codec, body, rawBytes }: RecordContent): number => {
     const meta = encodeRecordMeta(record)
     if (finished) throw new Error('the pack is finished')
     if (rawBytes > maxRecordBytes) throw new Error(`a record of ${rawBytes} bytes is too large`)
     if (meta.length > maxMetaBytes) throw new Error(`a record's description of ${meta.length} bytes is too large`)
-    const number = entries.length
+    const number = recordCount
     const storedBytes = body.length + tagBytes
     const offset = bytes.length
     if (offset + storedBytes > maxPackBytes) throw new Error('the pack is too large')
@@ -71,17 +70,17 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
     bytes.append(ciphertext)
     bytes.append(tag)
     releaseMemory(ciphertext)
-    entries.push({ type: record.type, codec, offset, storedBytes, rawBytes, meta })
-    indexBytes += 16 + meta.length
+    index.append(encodePackEntry({ type: record.type, codec, offset, storedBytes, rawBytes, meta }))
+    recordCount += 1
     return number
   }
   return {
     objectKey,
     get recordCount() {
-      return entries.length
+      return recordCount
     },
     get sizeBytes() {
-      return bytes.length + indexBytes + packTrailerBytes
+      return bytes.length + index.length + tagBytes + packTrailerBytes
     },
     add: ({ plain, ...record }) => addCompressed(record, compressRecord(plain, compressor)),
     addCompressed,
@@ -89,9 +88,9 @@ export function createPackBuilder(keyring: Keyring, objectKey: string, options: 
       if (finished) throw new Error('the pack is finished')
       finished = true
       const indexOffset = bytes.length
-      const index = sealRecord(cipher, { number: indexRecordNumber, type: 'index' }, encodePackIndex(entries))
-      for (const part of index) bytes.append(part)
-      bytes.append(encodePackTrailerStart({ indexOffset, indexBytes, recordCount: entries.length }))
+      const sealed = sealRecord(cipher, { number: indexRecordNumber, type: 'index' }, index.view())
+      for (const part of sealed) bytes.append(part)
+      bytes.append(encodePackTrailerStart({ indexOffset, indexBytes: index.length + tagBytes, recordCount }))
       return seal(objectKey, bytes)
     },
   }

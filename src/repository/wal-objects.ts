@@ -25,7 +25,7 @@ import { openWalPack, sealWalPack, type WalPlace } from './wal-pack.ts'
 import type { WalThreads } from './wal-threads.ts'
 
 export interface WalOptions extends StoreOptions {
-  /** Threads that seal and open whole segments; without them this thread does. */
+  /** Threads that seal and open whole segments; without them this thread does. They take the bytes away. */
   readonly threads?: WalThreads | undefined
 }
 
@@ -191,9 +191,12 @@ async function putWal(
   bytes: Uint8Array,
   options: WalOptions,
 ): Promise<'created' | 'identical'> {
-  const sealed = await (options.threads?.seal(object, place, bytes) ?? sealWalPack(repository, object, place, bytes))
+  const { sealed, plain } =
+    options.threads === undefined
+      ? { sealed: sealWalPack(repository, object, place, bytes), plain: bytes }
+      : await options.threads.seal(object, place, bytes)
   if ((await repository.store.create(object, sealed, options)) === 'created') return 'created'
-  return await compareWithPresent(repository, object, (present) => sameBytes(present, bytes), options)
+  return await compareWithPresent(repository, object, (present) => sameBytes(present, plain), options)
 }
 
 async function putText(

@@ -5,7 +5,7 @@ import { segmentNameAt, parseTailName, tailsPrefix, type TailName } from './core
 import { contiguousTail } from './core/wal-coverage.ts'
 import { repositoryFaults } from './faults.ts'
 import type { Repository } from './repository.ts'
-import { readTail, readWalSegment } from './wal-objects.ts'
+import { readTail, readWalSegment, type WalOptions } from './wal-objects.ts'
 
 export interface SegmentContent {
   readonly source: 'segment' | 'tail'
@@ -26,7 +26,7 @@ export async function readSegmentBestEffort(
     readonly startLsn: Lsn
     readonly walSegmentBytes: number
   },
-  options: StoreOptions = {},
+  options: WalOptions = {},
 ): Promise<SegmentContent | undefined> {
   const endLsn = (segment.startLsn + BigInt(segment.walSegmentBytes)) as Lsn
   // The archiver stores the segment and then deletes its tail: when a part is gone, the segment is there.
@@ -49,7 +49,7 @@ async function readWholeSegment(
     readonly startLsn: Lsn
     readonly walSegmentBytes: number
   },
-  options: StoreOptions,
+  options: WalOptions,
 ): Promise<Uint8Array | undefined> {
   const name = segmentNameAt(segment.timeline, segment.startLsn, segment.walSegmentBytes)
   try {

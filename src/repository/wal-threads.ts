@@ -10,7 +10,8 @@ import type { WalPlace, WalSealing } from './wal-pack.ts'
  * into the repository and comes out of it. Each does one thing at a time; the rest waits in order.
  */
 export interface WalThreads extends AsyncDisposable {
-  seal(object: string, place: WalPlace, bytes: Uint8Array): Promise<Uint8Array>
+  /** `bytes` is given away and comes back as `plain`: to copy a segment costs as much as to encrypt it. */
+  seal(object: string, place: WalPlace, bytes: Uint8Array): Promise<{ sealed: Uint8Array; plain: Uint8Array }>
   /** `bytes` is given away. */
   open(object: string, bytes: Uint8Array, type: 'wal' | 'history' | undefined): Promise<Uint8Array>
 }
@@ -25,12 +26,12 @@ export type ToWalWorker =
     }
 
 export type FromWalWorker =
-  | { readonly kind: 'done'; readonly bytes: Uint8Array }
+  | { readonly kind: 'done'; readonly bytes: Uint8Array; readonly plain: Uint8Array }
   | { readonly kind: 'fault'; readonly code: string; readonly message: string; readonly details: FaultDetails }
 
 interface Task {
   readonly message: ToWalWorker
-  readonly resolve: (bytes: Uint8Array) => void
+  readonly resolve: (done: Extract<FromWalWorker, { kind: 'done' }>) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -49,7 +50,10 @@ export function startWalThreads({ keyring, compressionLevel }: WalSealing, count
     running.set(worker, task)
     // Whoever waits for a task keeps the process alive; an idle thread does not.
     worker.ref()
-    worker.postMessage(task.message, [])
+    const { bytes } = task.message
+    // Of a part of a larger buffer only a copy can be given.
+    const owned = bytes.byteLength === bytes.buffer.byteLength
+    worker.postMessage(task.message, owned ? [bytes.buffer as ArrayBuffer] : [])
   }
   const start = (): Worker => {
     // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
@@ -61,7 +65,7 @@ export function startWalThreads({ keyring, compressionLevel }: WalSealing, count
       running.delete(worker)
       worker.unref()
       idle.push(worker)
-      if (answer.kind === 'done') task?.resolve(answer.bytes)
+      if (answer.kind === 'done') task?.resolve(answer)
       else task?.reject(faultOf(answer))
       next()
     })
@@ -76,16 +80,18 @@ export function startWalThreads({ keyring, compressionLevel }: WalSealing, count
     worker.on('exit', (code) => lost(`it ended with code ${code}`))
     return worker
   }
-  const run = (message: ToWalWorker): Promise<Uint8Array> =>
+  const run = (message: ToWalWorker): Promise<Extract<FromWalWorker, { kind: 'done' }>> =>
     new Promise((resolve, reject) => {
       if (closed) return reject(threadFault('they are closed'))
       waiting.push({ message, resolve, reject })
       next()
     })
   return {
-    // Copied rather than given away: the caller may have to compare it with what is stored.
-    seal: (object, place, bytes) => run({ kind: 'seal', object, place, bytes }),
-    open: (object, bytes, type) => run({ kind: 'open', object, type, bytes }),
+    seal: async (object, place, bytes) => {
+      const { bytes: sealed, plain } = await run({ kind: 'seal', object, place, bytes })
+      return { sealed, plain }
+    },
+    open: async (object, bytes, type) => (await run({ kind: 'open', object, type, bytes })).bytes,
     [Symbol.asyncDispose]: async () => {
       closed = true
       for (const task of waiting.splice(0)) task.reject(threadFault('they are closed'))

@@ -19,7 +19,9 @@ receiveUntilEnded(port, (message) => {
       task.kind === 'seal'
         ? sealWalPack(sealing, task.object, task.place, task.bytes)
         : openWalPack(sealing.keyring, task.object, task.bytes, task.type)
-    answer({ kind: 'done', bytes }, [bytes.buffer as ArrayBuffer])
+    // Stored WAL that was opened is of no use any more.
+    const plain = task.kind === 'seal' ? task.bytes : new Uint8Array(0)
+    answer({ kind: 'done', bytes, plain }, [bytes.buffer as ArrayBuffer, plain.buffer as ArrayBuffer])
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     answer({ kind: 'fault', code: error.code, message: error.message, details: error.details })

@@ -167,7 +167,7 @@ describe('an expression that cannot be used says what was expected', () => {
   const table: readonly (readonly [string, RegExp])[] = [
     ['', /five fields .*it has 0/],
     ['0 2 * *', /five fields .*it has 4/],
-    ['0 25 * * *', /an? hour from 0 to 23 instead of "25"/],
+    ['0 25 * * *', /an hour from 0 to 23 instead of "25"/],
     ['60 2 * * *', /a minute from 0 to 59 instead of "60"/],
     ['0 2 0 * *', /a day of the month from 1 to 31 instead of "0"/],
     ['0 2 * 13 *', /a month from 1 to 12 or JAN to DEC instead of "13"/],

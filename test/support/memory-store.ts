@@ -16,7 +16,8 @@ export function memoryStore(objects: Map<string, Uint8Array> = new Map()): Objec
       objects.set(key, Uint8Array.from(body))
       return 'created'
     },
-    read: async (key) => read(key),
+    // A copy: callers may hand the whole ArrayBuffer to another thread.
+    read: async (key) => Uint8Array.from(read(key)),
     readRange: async (key, offset, length) => read(key).subarray(offset, offset + length),
     size: async (key) => objects.get(key)?.length,
     async *list(prefix) {

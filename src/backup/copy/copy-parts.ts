@@ -72,7 +72,7 @@ export async function copyParts(request: CopyRequest): Promise<CopyResult> {
 
 const largestPackBytes = 32 * 1024 * 1024
 /** What all threads together have at most in memory for packs; each has two. */
-const packMemoryBytes = 192 * 1024 * 1024
+const packMemoryBytes = 128 * 1024 * 1024
 
 function packBytesFor(workers: number): number {
   return Math.min(largestPackBytes, Math.floor(packMemoryBytes / (2 * workers)))
@@ -86,7 +86,11 @@ async function runThread(
 ): Promise<CopyFigures> {
   // In the source tree this file ends in .ts, in the package in .js, and so does its neighbour.
   const entry = new URL(`./copy-worker${extname(import.meta.url)}`, import.meta.url)
-  const worker = new Worker(entry, { workerData: data, name: 'holdfast backup copy' })
+  const worker = new Worker(entry, {
+    workerData: data,
+    name: 'holdfast backup copy',
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  })
   const storing = new Set<Promise<void>>()
   let onAbort = (): void => {}
   let finished = false

@@ -27,6 +27,8 @@ import type {
  */
 const rereadAfterMs = 100
 const maxRereadWaits = 600
+/** So that who reads the pack has not too many of them in memory. */
+const maxRecords = 16_384
 /** One that is made and one that is stored. */
 const packsAtOnce = 2
 /** A pack may become a little bigger than it should. */
@@ -148,8 +150,9 @@ class CopyWorker {
 
   /** A pack is full when another record might not fit. */
   #flushWhenFull(): void {
-    const room = this.#data.packBytes - (this.#pack?.builder.sizeBytes ?? 0)
-    if (room < recordPages * pageBytes + 1024) this.#flush()
+    const { sizeBytes = 0, recordCount = 0 } = this.#pack?.builder ?? {}
+    const isFull = this.#data.packBytes - sizeBytes < recordPages * pageBytes + 1024
+    if (isFull || recordCount >= maxRecords) this.#flush()
   }
 
   #flush(): void {

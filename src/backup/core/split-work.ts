@@ -12,7 +12,7 @@ export interface SplitLimits {
 }
 
 /** Batches are as big as a pack, so that the last of them leaves no worker alone for long. */
-export const defaultSplitLimits: SplitLimits = { batchBytes: 32 * 1024 * 1024, batchFiles: 512 }
+export const defaultSplitLimits: SplitLimits = { batchBytes: 32 * 1024 * 1024, batchFiles: 256 }
 
 /**
  * Cuts a range of a file into parts, at multiples of `batchBytes`, hence between records. An empty range is a part, too:

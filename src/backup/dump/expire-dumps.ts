@@ -36,7 +36,10 @@ export async function expireDumps(
   policy: RetentionPolicy,
   options: StoreOptions & {
     readonly clock: Pick<Clock, 'wall'>
-    /** The first repository, where this one is a copy of it: what the first has stays in the copy. */
+    /**
+     * The first repository, where this one is a copy of it: what the first has stays in the copy. When the first has no dump
+     * at all nothing goes: whoever emptied it must not empty the copy as well.
+     */
     readonly first?: Repository | undefined
     /** Only decides; removes nothing. */
     readonly dryRun?: boolean | undefined
@@ -68,8 +71,10 @@ export async function expireDumps(
   // Asked for last: what is copied while we look is in the first repository.
   const kept = options.first === undefined ? new Map() : await dumpObjects(options.first, cluster, options)
   const verdicts = decideDumpRetention(records, { policy, now }).map((verdict): DumpVerdict => {
-    if (verdict.keep || !kept.has(verdict.dump.file)) return verdict
-    return { ...verdict, keep: true, because: ['the first repository has it'] }
+    if (verdict.keep) return verdict
+    if (kept.has(verdict.dump.file)) return { ...verdict, keep: true, because: ['the first repository has it'] }
+    const emptied = options.first !== undefined && kept.size === 0
+    return emptied ? { ...verdict, keep: true, because: ['the first repository has no dump at all'] } : verdict
   })
   const gone = leftovers.filter((file) => !kept.has(file))
   const going = [...verdicts.filter(({ keep }) => !keep).map(({ dump }) => dump.file), ...gone]

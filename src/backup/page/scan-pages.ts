@@ -20,6 +20,8 @@ export function scanPages(pages: Uint8Array, expected: Uint16Array): number[] {
   return suspects
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
+const zeros = new Uint8Array(pageBytes)
+
+function isZero(page: Uint8Array): boolean {
+  return Buffer.compare(page, zeros) === 0
 }

@@ -17,6 +17,7 @@ import { cliFaults } from '../faults.ts'
 import { openConfiguredCoordinator } from '../open-configured.ts'
 import { keepRepositories, type RepositoryReports } from './keep-repositories.ts'
 import { gapNames, openSchedules } from './open-schedules.ts'
+import { serveBackupOrders } from './serve-backup-orders.ts'
 
 /** Runs the node of a configuration until the signal aborts: agent, HTTP server, and the processes for its repositories. */
 export async function runAgentCommand({ file, config }: LoadedConfig, context: CommandContext): Promise<void> {
@@ -52,7 +53,9 @@ export async function runAgentCommand({ file, config }: LoadedConfig, context: C
     log,
   })
   log.info('agent starts', { version: context.version, config: file, http: `${server.address}:${server.port}` })
+  const serving = serveBackupOrders({ file, config }, { coordinator, context, log })
   await runAgent(options, { signal, onReady: (ready) => (agent = ready) })
+  await serving
   log.info('agent stopped')
 }
 

@@ -7,11 +7,13 @@ import { backupOfPack } from '../../repository/core/object-names.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import type { Duration } from '../../std/duration.ts'
+import { keepHeapSmall } from '../../std/small-heap.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
-import { chooseWritten, openOrCreateRepository } from '../open-configured.ts'
+import { chooseWritten, type OpenedRepository, openOrCreateRepository } from '../open-configured.ts'
 import { openProgressLine } from '../terminal/progress-line.ts'
+import { backUpElsewhere, type BackupWishes } from './backup-elsewhere.ts'
 import { backupNeed } from './backup-need.ts'
 
 const backupNiceness = 10
@@ -24,24 +26,20 @@ const stageNames = {
   done: 'done',
 } as const
 
-/** Backs up the server of this node and prints what came of it. */
+/** Backs up the cluster, from this node or another, and prints what came of it. */
 export async function runBackup(
   config: Config,
   context: CommandContext,
-  options: {
+  options: Omit<BackupWishes, 'repository'> & {
     readonly repository: string | undefined
-    readonly label: string | undefined
-    readonly full: boolean
     readonly fullAfter: Duration | undefined
     readonly ifNone: boolean
-    readonly readAll: boolean
-    readonly workers: number | undefined
   },
 ): Promise<'ok' | 'degraded'> {
   const { clock, signal, output } = context
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
   setPriority(backupNiceness)
-  const target = await localSuperuser(config)
+  keepHeapSmall()
   await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
     ifNone: options.ifNone,
@@ -54,6 +52,20 @@ export async function runBackup(
     else output.print(`nothing to do: repository ${opened.name} has backup ${need.present}`)
     return 'ok'
   }
+  const wanted = { ...options, full: options.full || need.full, repository: opened.name }
+  const elsewhere = await backUpElsewhere(config, context, wanted)
+  const document = elsewhere ?? (await backUpHere(config, context, { opened, ...wanted }))
+  if (context.json) output.printJson(document)
+  else output.print(describeBackupDocument(document))
+  return document.damagedPages.length === 0 ? 'ok' : 'degraded'
+}
+
+async function backUpHere(
+  config: Config,
+  { clock, signal, output }: CommandContext,
+  { opened, ...options }: BackupWishes & { readonly opened: OpenedRepository },
+): Promise<BackupDocument> {
+  const target = await localSuperuser(config)
   const line = openProgressLine(clock)
   try {
     const result = await takeBackup(
@@ -63,16 +75,14 @@ export async function runBackup(
         signal,
         node: config.node.name,
         label: options.label,
-        full: options.full || need.full,
+        full: options.full,
         readAll: options.readAll,
         workers: options.workers,
         onProgress: ({ stage, bytesDone, bytesTotal }) =>
           output.progress(stage === 'copying' ? line(bytesDone, bytesTotal, 'copying') : stageNames[stage]),
       },
     )
-    if (context.json) output.printJson(backupDocument(opened.name, result))
-    else output.print(describeResult(opened.name, result))
-    return result.damagedPages.length === 0 ? 'ok' : 'degraded'
+    return backupDocument(opened.name, result)
   } finally {
     output.progress('')
   }
@@ -88,30 +98,34 @@ const fullReasons = {
   'parent-damaged': ', since objects of the last backup are missing or damaged (`holdfast backups --verify`)',
 } as const satisfies Record<FullReason, string>
 
-function describeResult(repository: string, result: BackupResult): string {
-  const { commit, stages, damagedPages, skippedFiles, changedBytes, takenOverBytes, fullReason } = result
-  const { facts } = commit
-  const stored = storedBytes(commit)
+function describeBackupDocument(document: BackupDocument): string {
+  const { repository, backup, stages, damagedPages, skippedFiles, changedBytes, takenOverBytes, fullReason } = document
   const elapsedMs = stages.startMs + stages.copyMs + stages.stopMs + stages.walMs + stages.commitMs
   return [
-    `backup ${facts.backup} is complete in repository ${repository}`,
+    `backup ${backup.id} is complete in repository ${repository}`,
     fullReason === undefined
-      ? `  incremental: ${describeBytes(changedBytes)} changed since ${facts.parent}`
+      ? `  incremental: ${describeBytes(changedBytes)} changed since ${backup.parent}`
       : `  full${fullReasons[fullReason]}`,
-    `  ${describeBytes(facts.dataBytes)} in ${facts.fileCount} files, ${describeBytes(stored)} stored, ${describeElapsed(elapsedMs)}`,
+    `  ${describeBytes(backup.dataBytes)} in ${backup.fileCount} files, ${describeBytes(backup.storedBytes)} stored, ${describeElapsed(elapsedMs)}`,
+    `  from ${backup.node === null ? '' : `${backup.node}, `}a ${backup.role}`,
     ...(takenOverBytes === 0 ? [] : [`  ${describeBytes(takenOverBytes)} taken over from an interrupted backup`]),
     ...damagedPages.map(({ path, page }) => `  damaged on the server and in this backup: ${path}, page ${page}`),
     ...skippedFiles.map((path) => `  not in the backup, since it is no ordinary file: ${path}`),
   ].join('\n')
 }
 
-function backupDocument(repository: string, result: BackupResult): object {
-  const { commit, stages, ...rest } = result
-  return { repository, backup: backupRow(commit), stages, ...rest }
+/** What `backup --json` prints. */
+export type BackupDocument = Omit<BackupResult, 'commit'> & {
+  readonly repository: string
+  readonly backup: ReturnType<typeof backupRow>
+}
+
+function backupDocument(repository: string, { commit, ...rest }: BackupResult): BackupDocument {
+  return { repository, backup: backupRow(commit), ...rest }
 }
 
 /** A backup as `backup --json` and `backups --json` print it. */
-export function backupRow(commit: BackupResult['commit']): { readonly [key: string]: unknown; readonly id: string } {
+export function backupRow(commit: BackupResult['commit']) {
   const { facts } = commit
   return {
     id: facts.backup,

@@ -9,10 +9,15 @@ function parseWorkers(text: string): number {
 
 export const backupCommand = defineCommand({
   name: 'backup',
-  summary: 'take a backup of the server on this machine',
+  summary: 'take a backup of the cluster, from a standby where there is a healthy one',
   description:
-    'Takes an encrypted backup of the running server of this node, primary or standby, into a repository: what changed since the newest backup that its data goes on from, or everything where there is none. Either is complete: it restores without the others and does not mind when they are deleted. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts, and the next one uses what it has stored. A standby asks its primary for a checkpoint and a WAL switch; when it is promoted meanwhile the backup ends. The repository is made when its directory is empty.',
+    'Takes an encrypted backup of a running server into a repository. Where a standby is healthy it is that one’s files that are read, by its own agent; else the primary’s (`--from`). It copies what changed since the newest backup that its data goes on from, or everything where there is none. Either is complete: it restores without the others and does not mind when they are deleted. It is listed only when every byte that a restore needs, WAL included, is durable there; an interrupted backup leaves nothing that counts, and the next one uses what it has stored. A standby asks its primary for a checkpoint and a WAL switch; when it is promoted meanwhile the backup ends. The repository is made when its directory is empty.',
   options: {
+    from: {
+      flag: '--from <node>',
+      about: '`standby`, `primary`, `here`, or a node by its name (default: `backup.from`, which is `standby`)',
+      parse: asText,
+    },
     repository: { flag: '--repository <name>', about: 'the repository to use (default: the first one)', parse: asText },
     label: { flag: '--label <text>', about: 'what you want to call the backup', parse: asText },
     full: { flag: '--full', about: 'copy everything, even what an earlier backup has' },
@@ -25,12 +30,13 @@ export const backupCommand = defineCommand({
     readAll: { flag: '--read-all', about: 'read every file, also those that look untouched since the last backup' },
     workers: {
       flag: '--workers <n>',
-      about: 'threads that read and encrypt (default: one a core)',
+      about: 'threads that read and encrypt (default: one a core, at most 4); each takes about 80 MB',
       parse: parseWorkers,
     },
   },
   examples: [
     { command: 'holdfast backup', about: 'into the first repository' },
+    { command: 'holdfast backup --from primary', about: 'of the primary, whatever standbys there are' },
     { command: 'holdfast backup --full', about: 'everything anew; needed after `pg_checksums` was used' },
     { command: "holdfast backup --label 'before upgrade'", about: 'with a name you will recognize' },
   ],
@@ -40,7 +46,7 @@ export const backupCommand = defineCommand({
     failed: 'nothing was listed; the server is unharmed',
     refused: 'the server cannot be backed up as it is, or the repository belongs to another system',
     busy: 'another backup of this server is running',
-    unreachable: 'the server or the repository does not answer',
+    unreachable: 'the server, the repository or the chosen node does not answer',
     integrity: 'the data directory or the repository is damaged',
   },
   run: async (context, options) => {

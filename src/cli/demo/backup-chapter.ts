@@ -30,7 +30,7 @@ export async function backupChapter(context: DemoContext): Promise<void> {
   })
   await list.required('a backup of the running primary, while clients write', async () => {
     const startedAt = clock.monotonic()
-    const { backup } = (await command(primary, 'backup', '--label', 'demo')) as BackupDocument
+    const { backup } = (await command(primary, 'backup', '--from', 'primary', '--label', 'demo')) as BackupDocument
     const size = `${describeBytes(backup.dataBytes)} in ${describeBytes(backup.storedBytes)}`
     return { figure: `${backup.id}: ${size}, ${formatMs(clock.monotonic() - startedAt)}` }
   })

@@ -6,6 +6,7 @@ import type { Recovered } from '../../restore/recover.ts'
 import type { RestoreResult } from '../../restore/run-restore.ts'
 import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
+import type { Fault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 
 /** A plan, and what else is to be known before it is carried out. */
@@ -14,7 +15,7 @@ export interface RestoreOutlook {
   readonly forecast: RestoreForecast | undefined
   /** Empty while it is not known where to. */
   readonly rooms: readonly Room[]
-  readonly missingPacks: readonly string[]
+  readonly unusablePacks: readonly Fault[]
   readonly tablespaces: readonly { readonly oid: number; readonly location: string }[]
 }
 
@@ -39,7 +40,7 @@ export function outlookDocument(outlook: RestoreOutlook): object {
     damagedPages: commit.facts.damagedPages,
     forecast: outlook.forecast ?? null,
     rooms: outlook.rooms,
-    missingPacks: outlook.missingPacks,
+    unusablePacks: outlook.unusablePacks.map(({ details }) => details),
   }
 }
 
@@ -63,8 +64,8 @@ export function describeOutlook(outlook: RestoreOutlook, now: number): string {
       : [
           `missing   WAL up to ${formatLsn(plan.gap.endLsn)}; nothing beyond ${formatLsn(plan.walEndLsn)} can be reached`,
         ]),
-    ...outlook.missingPacks.slice(0, 5).map((key) => `missing   ${key}`),
-    ...(outlook.missingPacks.length > 5 ? [`missing   and ${outlook.missingPacks.length - 5} more packs`] : []),
+    ...outlook.unusablePacks.slice(0, 5).map((fault) => `unusable  ${String(fault.details['object'])}`),
+    ...(outlook.unusablePacks.length > 5 ? [`unusable  and ${outlook.unusablePacks.length - 5} more packs`] : []),
   ].join('\n')
 }
 

@@ -4,7 +4,6 @@ import type { Config } from '../../config/schema.ts'
 import { readControlFile } from '../../postgres/control-file.ts'
 import type { Installation } from '../../postgres/installation.ts'
 import { openBackupManifest } from '../../repository/catalogue.ts'
-import { objectFault } from '../../repository/damage.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { forecastRestore } from '../../restore/core/forecast.ts'
 import { describeRecoveryTarget } from '../../restore/core/target.ts'
@@ -14,13 +13,13 @@ import type { TargetState } from '../../restore/layout/claim-target.ts'
 import { placeTablespaces } from '../../restore/layout/place-tablespaces.ts'
 import { roomFor } from '../../restore/layout/room.ts'
 import { measureFetch } from '../../restore/measure-fetch.ts'
-import { missingPacks } from '../../restore/missing-packs.ts'
 import { planFromRepository } from '../../restore/plan-from-repository.ts'
 import type { PlannedRestore } from '../../restore/plan-from-repository.ts'
 import { recover } from '../../restore/recover.ts'
 import { readRestoreHistory, recordRestore } from '../../restore/restore-history.ts'
 import { runRestore } from '../../restore/run-restore.ts'
 import type { RestoreResult } from '../../restore/run-restore.ts'
+import { unusablePacks } from '../../restore/unusable-packs.ts'
 import { Fault, isFault } from '../../std/fault.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
@@ -70,11 +69,11 @@ export async function runRestoreCommand(
   if (onlyPlan || directory === undefined) {
     if (context.json) output.printJson(outlookDocument(outlook))
     else output.print(describeOutlook(outlook, clock.wall()))
-    return outlook.missingPacks.length === 0 ? 'ok' : 'integrity'
+    return outlook.unusablePacks.length === 0 ? 'ok' : 'integrity'
   }
   if (!context.json) output.note(describeOutlook(outlook, clock.wall()))
-  const [missing] = outlook.missingPacks
-  if (missing !== undefined) throw objectFault(missing, 'missing', 'the backup needs it')
+  const [unusable] = outlook.unusablePacks
+  if (unusable !== undefined) throw unusable
   const installation = await installationFor(config, context, planned)
   if (state.kind === 'occupied' && options.delta && !options.yes) {
     await confirm(context, await overwriteQuestion(directory, planned))
@@ -146,15 +145,15 @@ async function lookAhead(
     directory === undefined || places === undefined
       ? []
       : await roomFor({ path: directory, tablespaces: places }, manifest.files())
-  const missing = await missingPacks(repository, planned, { signal })
+  const unusable = await unusablePacks(repository, planned, { signal })
   const workers = options.workers ?? availableParallelism()
   const todo = { dataBytes: planned.commit.facts.dataBytes, walBytes: planned.plan.walBytes }
   const forecast =
     forecastRestore(await readRestoreHistory(historyFile(config)), todo) ??
-    (missing.length === 0 && (options.plan || options.dryRun)
+    (unusable.length === 0 && (options.plan || options.dryRun)
       ? await measureFetch(repository, planned, { workers, clock, signal })
       : undefined)
-  return { planned, forecast, rooms, missingPacks: missing, tablespaces: manifest.tablespaces }
+  return { planned, forecast, rooms, unusablePacks: unusable, tablespaces: manifest.tablespaces }
 }
 
 function historyFile(config: Config): string {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RepositoryConfig } from '../../config/schema.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
@@ -121,6 +121,9 @@ async function probeAdapter(
         findings: [],
         cleanUp: async () => {
           await rm(join(repository.path, prefix), { recursive: true, force: true })
+          // Where nothing else is, the store's own directory came with the probe.
+          const others = (await readdir(repository.path).catch(() => [])).filter((name) => name !== '.tmp')
+          if (others.length === 0) await rm(join(repository.path, '.tmp'), { recursive: true, force: true })
           return []
         },
       }

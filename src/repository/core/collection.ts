@@ -156,7 +156,8 @@ function judgeBackups(
     policy: options.policy,
     backups: view.commits.map((commit) => {
       const { backup: id, timeline, startLsn, stopLsn, stoppedAt } = commit.facts
-      return { id, timeline, startLsn, stopLsn, stoppedAt, restorable: options.restorable.has(commit) }
+      const damaged = commit.facts.damagedPages.length > 0
+      return { id, timeline, startLsn, stopLsn, stoppedAt, restorable: options.restorable.has(commit), damaged }
     }),
     latestPath: history === undefined ? undefined : timelinePath(history),
     holds: view.holds,

@@ -31,7 +31,9 @@ export interface Fields {
 
 export function fieldsOf(value: unknown, where: string): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(where, 'an object', value)
-  const source = new Map<string, unknown>(Object.entries(value))
+  // A plain object of JSON.parse(); what it inherits is no field of it.
+  const own: Readonly<Record<string, unknown>> = value as Readonly<Record<string, unknown>>
+  const source = { get: (name: string): unknown => (Object.hasOwn(own, name) ? own[name] : undefined) }
   const at = (name: string): string => `${where}.${name}`
   const text = (name: string, pattern?: RegExp): string => {
     const found = source.get(name)

@@ -126,20 +126,17 @@ export function assertTrailerFits(trailer: PackTrailer, packBytes: number): void
   if (!fits) throw new Malformed('altered', 'the trailer points outside the pack')
 }
 
-export function encodePackIndex(entries: readonly RecordEntry[]): Uint8Array {
-  const bytes = new Uint8Array(entries.reduce((sum, entry) => sum + entryBytes + entry.meta.length, 0))
+/** One line of the index; the index is these, one behind the other. */
+export function encodePackEntry(entry: RecordEntry): Uint8Array {
+  const bytes = new Uint8Array(entryBytes + entry.meta.length)
   const view = new DataView(bytes.buffer)
-  let at = 0
-  for (const entry of entries) {
-    view.setUint8(at, recordTypeCodes[entry.type])
-    view.setUint8(at + 1, codecCodes[entry.codec])
-    view.setUint16(at + 2, entry.meta.length, true)
-    view.setUint32(at + 4, entry.offset, true)
-    view.setUint32(at + 8, entry.storedBytes, true)
-    view.setUint32(at + 12, entry.rawBytes, true)
-    bytes.set(entry.meta, at + entryBytes)
-    at += entryBytes + entry.meta.length
-  }
+  view.setUint8(0, recordTypeCodes[entry.type])
+  view.setUint8(1, codecCodes[entry.codec])
+  view.setUint16(2, entry.meta.length, true)
+  view.setUint32(4, entry.offset, true)
+  view.setUint32(8, entry.storedBytes, true)
+  view.setUint32(12, entry.rawBytes, true)
+  bytes.set(entry.meta, entryBytes)
   return bytes
 }
 

@@ -197,3 +197,13 @@ test('WAL of a timeline whose history is not known stays whole', () => {
   const needs = [{ timeline: 1 as TimelineId, startLsn: lsn(12), stopLsn: lsn(13), wal: 'onwards' }] as const
   assert.ok(isNeeded({ timeline: 2 as TimelineId, startLsn: lsn(1) }, neededWal(needs, known), segmentBytes))
 })
+
+test('while the newest backup has damaged pages, the last one without any stays', () => {
+  const bad = { damaged: true }
+  const backups = [backup(40), backup(30), backup(20, bad), backup(10, bad)]
+  const decisions = decide({ count: 1 }, backups)
+  assert.deepEqual(kept(decisions), ['b30', 'b10'])
+  assert.deepEqual(decisions[1]?.because, ['the last backup without damaged pages'])
+  assert.deepEqual(kept(decide({ count: 1 }, [...backups, backup(1)])), ['b1'])
+  assert.deepEqual(kept(decide({ count: 1 }, [backup(20, bad), backup(10, bad)])), ['b10'])
+})

@@ -27,6 +27,8 @@ export interface RetentionBackup {
   readonly stoppedAt: EpochMs
   /** The repository has the WAL that it needs itself. */
   readonly restorable: boolean
+  /** It has pages that were damaged on the server. */
+  readonly damaged?: boolean
 }
 
 export interface RetentionDecision {
@@ -68,6 +70,13 @@ export function decideRetention(question: RetentionQuestion): readonly Retention
   onwards.add(newestOn(placed, latestPath), 'the newest backup that can be restored')
   onwards.add(placed.at(-1), 'the newest backup that can be restored')
   if (newest?.restorable === false) onwards.add(newest, 'the newest backup')
+  // What the server has damaged since is good nowhere else.
+  if (placed.at(-1)?.damaged === true) {
+    own.add(
+      placed.findLast(({ damaged }) => damaged !== true),
+      'the last backup without damaged pages',
+    )
+  }
   if (policy.days > 0) {
     const begin = now - policy.days * dayMs
     const days = describeCount(policy.days, 'day')

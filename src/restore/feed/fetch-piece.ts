@@ -1,6 +1,7 @@
 import { segmentNameAt, segmentObject } from '../../repository/core/object-names.ts'
 import { objectFault } from '../../repository/damage.ts'
 import type { Repository } from '../../repository/repository.ts'
+import type { WalOptions } from '../../repository/wal-objects.ts'
 import { readSegmentBestEffort } from '../../repository/wal-segment-best-effort.ts'
 import type { Clock } from '../../std/clock.ts'
 import { retry } from '../../std/retry.ts'
@@ -16,11 +17,11 @@ export async function fetchPiece(
   repository: Repository,
   { cluster, plan }: Pick<PlannedRestore, 'cluster' | 'plan'>,
   piece: WalPiece,
-  options: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
+  options: WalOptions & { readonly clock: Clock },
 ): Promise<Uint8Array> {
   const { timeline, segmentStart: startLsn, validBytes } = piece
   const segment = { cluster, timeline, startLsn, walSegmentBytes: plan.segmentBytes }
-  const content = await retry(() => readSegmentBestEffort(repository, segment, { signal: options.signal }), {
+  const content = await retry(() => readSegmentBestEffort(repository, segment, options), {
     clock: options.clock,
     signal: options.signal,
     attempts: 8,
@@ -34,6 +35,7 @@ export async function fetchPiece(
   if (content.bytes.length < validBytes) {
     throw objectFault(object, 'missing', `of it only ${content.bytes.length} of ${validBytes} planned bytes are stored`)
   }
+  if (content.bytes.length === validBytes && validBytes === plan.segmentBytes) return content.bytes
   const bytes = new Uint8Array(plan.segmentBytes)
   bytes.set(content.bytes.subarray(0, validBytes))
   return bytes

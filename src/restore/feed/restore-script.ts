@@ -1,6 +1,6 @@
 /**
- * What PostgreSQL runs for each file it wants during recovery: `restore-wal.sh NAME DESTINATION`. It takes the file from
- * the directory it lies in, where the process that runs the recovery puts it beforehand. Its exit status decides
+ * What PostgreSQL runs for each file it wants during recovery: `restore-wal.sh NAME DESTINATION`. It moves the
+ * file from the directory it lies in, where the process that runs the recovery puts it beforehand. Its exit status decides
  * whether the database may open (law L7): 1 says that the file is not in the plan, which PostgreSQL takes for the end of
  * the WAL; anything above 125 stops recovery. So whatever goes wrong with a planned file gives 200.
  */
@@ -11,7 +11,7 @@ export const feedFiles = {
   plan: 'plan',
   /** The process that brings the files. */
   pid: 'pid',
-  /** The file that PostgreSQL asked for last. */
+  /** The file that PostgreSQL asked for last, and the number of the process that waits for it. */
   wanted: 'wanted',
   /** Why no more files will come. */
   failed: 'failed',
@@ -31,15 +31,18 @@ stop() {
   exit 200
 }
 
-# Only a file that is not planned may count as the end of the WAL.
-grep -Fqx -- "$name" "$feed/plan"
-case $? in
-  0) ;;
-  1) exit 1 ;;
-  *) stop 'the plan cannot be read' ;;
-esac
+# Only a file that is not planned may count as the end of the WAL; one that lies ready is planned.
+if [ ! -f "$feed/ready/$name" ]; then
+  grep -Fqx -- "$name" "$feed/plan"
+  case $? in
+    0) ;;
+    1) exit 1 ;;
+    *) stop 'the plan cannot be read' ;;
+  esac
+fi
 
-if ! { printf '%s\\n' "$name" >"$feed/wanted.new" && mv -f "$feed/wanted.new" "$feed/wanted"; }; then
+# With our number: PostgreSQL may ask for the same file twice.
+if ! printf '%s %s\\n' "$name" "$$" >"$feed/wanted"; then
   stop 'the request cannot be written'
 fi
 until [ -f "$feed/ready/$name" ]; do
@@ -49,7 +52,11 @@ until [ -f "$feed/ready/$name" ]; do
   kill -0 "$(cat "$feed/pid")" 2>/dev/null || stop 'the process that brings WAL is gone'
   sleep 0.02 2>/dev/null || sleep 1
 done
-cp -- "$feed/ready/$name" "$destination" || stop 'it cannot be copied'
+# A segment is moved, which takes no time whatever its size; the few history files are asked for several times.
+case $name in
+  *.history) cp -- "$feed/ready/$name" "$destination" || stop 'it cannot be copied' ;;
+  *) mv -f -- "$feed/ready/$name" "$destination" || stop 'it cannot be moved' ;;
+esac
 `
 
 /** The value of restore_command. The path is quoted for the shell, and its percent signs for PostgreSQL. */

@@ -1,8 +1,11 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { segmentNameAt } from '../../repository/core/object-names.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { readHistory } from '../../repository/wal-objects.ts'
+import { startWalThreads } from '../../repository/wal-threads.ts'
+import type { WalThreads } from '../../repository/wal-threads.ts'
 import type { Clock } from '../../std/clock.ts'
 import { diskFault } from '../../std/durable-file.ts'
 import { Fault } from '../../std/fault.ts'
@@ -72,12 +75,14 @@ class RunningFeed implements WalFeed {
   /** Place in the plan of the segment that was asked for last; -1 before the first. */
   #wanted = -1
   readonly #tablespaces = new Map<number, TablespaceInWal>()
+  readonly #threads: WalThreads
   #running: Promise<void> = Promise.resolve()
 
   constructor(repository: Repository, planned: PlannedRestore, options: WalFeedOptions) {
     this.#repository = repository
     this.#planned = planned
     this.#options = options
+    this.#threads = startWalThreads(repository, Math.max(1, Math.min(concurrency, availableParallelism() - 1)))
     this.#names = planned.plan.wal.map((piece) =>
       segmentNameAt(piece.timeline, piece.segmentStart, planned.plan.segmentBytes),
     )
@@ -114,6 +119,7 @@ class RunningFeed implements WalFeed {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('the feed was closed'))
     await this.#running
+    await this.#threads[Symbol.asyncDispose]()
     await rm(this.#options.directory, { recursive: true, force: true })
   }
 
@@ -150,8 +156,17 @@ class RunningFeed implements WalFeed {
   }
 
   async #lookWhatIsWanted(): Promise<void> {
-    const name = (await readFile(join(this.#options.directory, feedFiles.wanted), 'utf8').catch(() => '')).trimEnd()
+    const { directory } = this.#options
+    const request = (await readFile(join(directory, feedFiles.wanted), 'utf8').catch(() => '')).trimEnd()
+    const [name = '', asker = ''] = request.split(' ')
     this.#wanted = this.#places.get(name) ?? this.#wanted
+    // Who was served has moved the file away. Somebody who still waits for it asks for it a second time.
+    if (!this.#ready.has(this.#wanted) || !isAlive(asker)) return
+    const moved = await stat(join(directory, feedFiles.ready, name)).then(
+      () => false,
+      () => true,
+    )
+    if (moved && isAlive(asker)) this.#ready.delete(this.#wanted)
   }
 
   async #removeUnwanted(): Promise<void> {
@@ -167,7 +182,8 @@ class RunningFeed implements WalFeed {
     const piece = this.#planned.plan.wal[index] as WalPiece
     const { clock } = this.#options
     try {
-      const bytes = await fetchPiece(this.#repository, this.#planned, piece, { clock, signal: this.#signal })
+      const options = { clock, signal: this.#signal, threads: this.#threads }
+      const bytes = await fetchPiece(this.#repository, this.#planned, piece, options)
       await this.#keepTablespacesHere(index, bytes)
       await this.#put(this.#names[index] as string, bytes)
       this.#ready.add(index)
@@ -211,5 +227,13 @@ class RunningFeed implements WalFeed {
     const reason = error instanceof Error ? error.message : String(error)
     await writeFile(join(directory, `${feedFiles.failed}.new`), reason)
     await rename(join(directory, `${feedFiles.failed}.new`), join(directory, feedFiles.failed))
+  }
+}
+
+function isAlive(pid: string): boolean {
+  try {
+    return /^[0-9]+$/.test(pid) && process.kill(Number(pid), 0)
+  } catch {
+    return false
   }
 }

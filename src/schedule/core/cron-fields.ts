@@ -164,7 +164,9 @@ function one(text: string, range: Range): number {
   if (value >= range.min && value <= range.max) return value
   const names =
     range.names === undefined ? '' : ` or ${range.names[0]} to ${range.names.at(range === weekday ? 6 : -1)}`
-  throw new Unreadable(`a ${range.name} from ${range.min} to ${range.max}${names} instead of ${quoted(text)}`)
+  throw new Unreadable(
+    `${range === hour ? 'an' : 'a'} ${range.name} from ${range.min} to ${range.max}${names} instead of ${quoted(text)}`,
+  )
 }
 
 function quoted(text: string): string {

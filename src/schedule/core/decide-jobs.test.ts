@@ -119,6 +119,12 @@ describe('a schedule', () => {
     assert.deepEqual(missedOf(decide(decision.ledger, two(2) + 6 * hourMs, { makeUpWithinMs: hourMs }).news), [])
   })
 
+  test('may begin until the grace is over, and not a moment longer', () => {
+    const plan = { makeUpWithinMs: hourMs }
+    assert.equal(decide(settled(), two(1) + hourMs, plan).start.length, 1)
+    assert.deepEqual(missedOf(decide(settled(), two(1) + hourMs + 1, plan).news), ['1 too-late'])
+  })
+
   test('that is changed owes nothing for the time before', () => {
     const decision = decide(settled(), two(3), { text: '0 * * * * UTC', everyMs: hourMs, offsetMs: 0 })
     assert.deepEqual([decision.start, decision.news], [[], []])

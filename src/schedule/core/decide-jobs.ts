@@ -144,7 +144,6 @@ function dueOrder(one: Case, schedule: Schedule | null, now: EpochMs): JobOrder 
   const settled = schedule.passed.slice(0, schedule.passed.indexOf(newest) + 1)
   const left = inTime ? settled.slice(0, -1) : settled
   const because = inTime ? 'superseded' : 'too-late'
-  dropRetry(one, because, now)
   const [from] = left
   if (from !== undefined) {
     miss(one, {

@@ -190,7 +190,7 @@ async function versionsOf(
   prefix: string,
   signal: AbortSignal | undefined,
 ): Promise<readonly Version[]> {
-  const answer = await connection.call('list what the probe made', signal, async (client) => {
+  const answer = await connection.call('list versions', signal, async (client) => {
     const asked = { Bucket: connection.bucket, Prefix: prefix, EncodingType: 'url' } as const
     try {
       return await client.send(new ListObjectVersionsCommand(asked), abortable(signal))

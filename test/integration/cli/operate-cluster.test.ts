@@ -78,12 +78,12 @@ describe('a cluster operated by the command line', { concurrency: false }, () =>
     assert.match(stderr, /http-port-in-use/)
   })
 
-  test('a backup is taken of the primary only, and listed and verified', async () => {
+  test('a backup is taken from the standby, whoever is asked, or from where one wants; listed and verified', async () => {
     await cluster.withPrimary((sql) => sql.query('CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n'))
     const taken = await cluster.holdfast(n1, 'backup', '--label', 'first')
     assert.equal(taken.code, 0, taken.stderr)
     assert.match(taken.stdout, /^backup \S+ is complete in repository local/)
-    assert.equal((await cluster.holdfast(n2, 'backup')).code, 5)
+    assert.match(taken.stdout, /^ {2}from n2, a standby$/m)
     const listed = await cluster.holdfast(n2, 'backups', '--verify', '--json')
     assert.equal(listed.code, 0, listed.stdout)
     const [local] = JSON.parse(listed.stdout) as Backups[]
@@ -91,10 +91,15 @@ describe('a cluster operated by the command line', { concurrency: false }, () =>
       local?.backups.map(({ label }) => label),
       ['first'],
     )
-    const next = await cluster.holdfast(n1, 'backup')
-    assert.match(next.stdout, /^ {2}incremental: .+ changed since [0-9TZ]+-[0-9a-f]{8}$/m)
-    const full = await cluster.holdfast(n1, 'backup', '--full', '--json')
-    assert.equal((JSON.parse(full.stdout) as { backup: { kind: string } }).backup.kind, 'full')
+    const next = await cluster.holdfast(n2, 'backup', '--from', 'primary')
+    assert.match(next.stdout, /^ {2}incremental: .+ changed since [0-9TZ]+-[0-9a-f]{8}$/m, next.stderr)
+    assert.match(next.stdout, /^ {2}from n1, a primary$/m)
+    const full = await cluster.holdfast(n1, 'backup', '--from', 'here', '--full', '--json')
+    const { backup } = JSON.parse(full.stdout) as { backup: { kind: string; node: string } }
+    assert.deepEqual([backup.kind, backup.node], ['full', 'n1'])
+    const nobody = await cluster.holdfast(n1, 'backup', '--from', 'n9')
+    assert.equal(nobody.code, 7)
+    assert.match(nobody.stderr, /no node n9/)
     await cluster.waitFor<Status>(n1, 'status', ({ verdict }) => verdict === 'healthy')
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../../src/std/clock.ts'
+import { waitUntil } from '../../../src/std/wait-until.ts'
 import { prepareCliCluster } from '../../support/cli-cluster.ts'
 import type { CliNode } from '../../support/cli-cluster.ts'
 import { createTestDirectory } from '../../support/postgres.ts'
@@ -25,7 +26,7 @@ test('stop the agents, restore onto the directory of the last leader, adopt, sta
   await cluster.waitFor<Status>(n1, 'status', ({ nodes }) =>
     nodes.some(({ name, role }) => name === 'n2' && role === 'standby'),
   )
-  const moment = await cluster.withPrimary(async (sql) => {
+  const { moment, deleted } = await cluster.withPrimary(async (sql) => {
     await sql.query('CREATE TABLE t AS SELECT generate_series(1, 100) AS x')
     assert.equal((await cluster.holdfast(n1, 'backup')).code, 0)
     await sql.query('INSERT INTO t VALUES (101)')
@@ -34,9 +35,14 @@ test('stop the agents, restore onto the directory of the last leader, adopt, sta
     )
     await systemClock.sleep(20)
     await sql.query('DELETE FROM t')
+    const [end] = await sql.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')
     await sql.query('SELECT pg_switch_wal()')
-    return now?.now ?? ''
+    return { moment: now?.now ?? '', deleted: end?.lsn ?? '' }
   })
+  // Recovery needs the commit that comes after the moment.
+  const isArchived = async (): Promise<true | undefined> =>
+    (await cluster.holdfast(n1, 'restore', '--plan', '--target-lsn', deleted)).code === 0 ? true : undefined
+  await waitUntil('the WAL of the mistake in the repository', isArchived, { clock: systemClock, timeoutMs: 120_000 })
   const data = join(directory.path, 'n1', 'data')
   const restore = (...words: readonly string[]) =>
     cluster.holdfast(n1, 'restore', '--delta', '--yes', '--to', data, '--target-time', moment, ...words)

@@ -115,6 +115,19 @@ describe('dumps', () => {
     assert.ok(objects.has(`${prefix}${young}.000001`) && objects.has(odd))
   })
 
+  test('stay in a copy while the first repository has them, and when it has none at all', async () => {
+    const { objects, repository, stay, go } = scene()
+    const [inFirst = '', ...others] = go
+    const firstObjects = new Map([...objects].filter(([key]) => key.includes(inFirst)))
+    const first = { ...created, store: memoryStore(firstObjects) }
+    const emptied = { ...created, store: memoryStore(new Map(origin)) }
+    assert.deepEqual((await expireDumps(repository, 'main', policy, { clock, first: emptied })).removed, [])
+    const { verdicts } = await expireDumps(repository, 'main', policy, { clock, first })
+    assert.deepEqual(await files(repository), [...stay, inFirst].toSorted())
+    assert.deepEqual(verdicts.find(({ dump }) => dump.file === inFirst)?.because, ['the first repository has it'])
+    assert.ok(others.every((file) => !objects.has(`${prefix}${file}`)))
+  })
+
   test('whose record cannot be read stay, and are named', async () => {
     const { objects, repository, go } = scene()
     const [file = ''] = go

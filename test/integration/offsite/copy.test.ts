@@ -255,6 +255,6 @@ test('L6: a copier, expiries in both places and a new backup, however their oper
       await made.assertSound()
       made.assertComplete()
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   )
 })

@@ -156,13 +156,13 @@ test('what is not there, and words that do not go together, are named', async ()
 
 test('the plan tells room, forecast and what is missing; an overwriting restore wants to be confirmed', async () => {
   const first = JSON.parse((await restore('--dry-run', '--to', 'copy', '--json')).stdout) as Record<string, unknown>
-  const { rooms, missingPacks, forecast } = first as {
+  const { rooms, unusablePacks, forecast } = first as {
     rooms: { neededBytes: number }[]
-    missingPacks: string[]
+    unusablePacks: object[]
     forecast: { basis: string }
   }
   assert.ok((rooms[0]?.neededBytes ?? 0) > 10_000_000)
-  assert.deepEqual(missingPacks, [])
+  assert.deepEqual(unusablePacks, [])
   assert.match(forecast.basis, /fetching and opening one pack now/)
   const done = await restore('--to', 'copy')
   assert.equal(done.code, 0, done.stderr)

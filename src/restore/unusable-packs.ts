@@ -1,14 +1,16 @@
 import { backupOfPack, packsPrefix } from '../repository/core/object-names.ts'
+import { objectFault } from '../repository/damage.ts'
 import type { Repository } from '../repository/repository.ts'
+import type { Fault } from '../std/fault.ts'
 import type { StoreOptions } from '../store/object-store.ts'
 import type { PlannedRestore } from './plan-from-repository.ts'
 
-/** The packs of a planned backup that the store does not have, or not in their size. Nothing is read of them. */
-export async function missingPacks(
+/** Why each pack of a planned backup that is missing or has another size cannot be used. Nothing is read of them. */
+export async function unusablePacks(
   repository: Repository,
   { cluster, commit }: PlannedRestore,
   options: StoreOptions = {},
-): Promise<readonly string[]> {
+): Promise<readonly Fault[]> {
   const { packs } = commit.facts
   const found = new Map<string, number>()
   for (const backup of new Set(packs.map(({ key }) => backupOfPack(key)))) {
@@ -16,5 +18,10 @@ export async function missingPacks(
       found.set(key, sizeBytes)
     }
   }
-  return packs.filter(({ key, sizeBytes }) => found.get(key) !== sizeBytes).map(({ key }) => key)
+  return packs.flatMap(({ key, sizeBytes }) => {
+    const present = found.get(key)
+    if (present === sizeBytes) return []
+    if (present === undefined) return [objectFault(key, 'missing', `it is not in ${repository.store.description}`)]
+    return [objectFault(key, 'truncated', `it has ${present} bytes, not ${sizeBytes}`)]
+  })
 }
