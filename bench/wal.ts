@@ -285,11 +285,16 @@ async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
     encoding: 'utf8',
   })
   const printed = JSON.parse(ran.stdout) as { archive_command: string; restore_command: string }
+  // Not by its pid file: one that has only just been started has none yet.
   const settle = async (): Promise<number> => {
-    const pid = Number(await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '0'))
-    const used = await cpuSeconds(String(pid), 13)
-    if (pid > 0) process.kill(pid, 'SIGTERM')
-    while ((await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '')) !== '') await clock.sleep(20)
+    let used = 0
+    for (let pids = await processesWith(configFile); pids.length > 0; pids = await processesWith(configFile)) {
+      for (const pid of pids) {
+        used = Math.max(used, await cpuSeconds(String(pid), 13))
+        kill(pid)
+      }
+      await clock.sleep(20)
+    }
     return used
   }
   const reset = async (): Promise<void> => {
@@ -302,6 +307,21 @@ async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
     restoreCommand: printed.restore_command,
     reset,
     settle,
+  }
+}
+
+/** The processes that name a file on their command line. */
+async function processesWith(named: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return pids.filter((_, index) => lines[index]?.includes(named)).map(Number)
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch {
+    // It has ended already.
   }
 }
 
