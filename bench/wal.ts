@@ -3,12 +3,16 @@ import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { readPostmasterPid } from '../src/postgres/postmaster.ts'
 import { startServer } from '../src/postgres/server.ts'
 import { withSql } from '../src/postgres/sql.ts'
+import { segmentStart } from '../src/repository/core/object-names.ts'
 import { recover } from '../src/restore/recover.ts'
 import { runRestore } from '../src/restore/run-restore.ts'
 import { systemClock as clock } from '../src/std/clock.ts'
+import { formatLsn, parseLsn, type Lsn } from '../src/wal/core/lsn.ts'
 import { runUnprivileged, runsAsRoot } from '../src/std/unprivileged.ts'
+import { waitUntil } from '../src/std/wait-until.ts'
 import { openArchiveScene, startArchiver } from '../test/integration/archive/archive-scene.ts'
 import type { ArchiveScene } from '../test/integration/archive/archive-scene.ts'
 import { backUp, plan } from '../test/integration/restore/restore-scene.ts'
@@ -204,9 +208,11 @@ async function recoverWith(scene: ArchiveScene, way: Way): Promise<number> {
   await writeFile(join(directory, 'recovery.signal'), '')
   const socketDirectory = join(server.directory, 'restored-run')
   await mkdir(socketDirectory, { recursive: true })
-  return await timed(async () => {
+  const logFile = join(server.directory, 'restored.log')
+  await rm(logFile, { force: true })
+  const seconds = await timed(async () => {
     await using running = await startServer(server.installation, directory, {
-      logFile: join(server.directory, 'restored.log'),
+      logFile,
       parameters: {
         port: String(server.port),
         unix_socket_directories: socketDirectory,
@@ -216,8 +222,24 @@ async function recoverWith(scene: ArchiveScene, way: Way): Promise<number> {
         recovery_target_timeline: 'current',
       },
     })
-    void running
+    // It counts as started when replay has begun; as recovered, when it takes connections.
+    const opened = async (): Promise<true | undefined> =>
+      (await readPostmasterPid(running.dataDirectory))?.status === 'ready' ? true : undefined
+    await waitUntil('the end of recovery', opened, { clock, timeoutMs: 600_000, everyMs: 10 })
   })
+  await assertReplayed(scene, logFile)
+  return seconds
+}
+
+/** Recovery takes the first segment that it does not get for the end: it would be fast for nothing. */
+async function assertReplayed(scene: ArchiveScene, logFile: string): Promise<void> {
+  const log = await readFile(logFile, 'utf8')
+  const reached = parseLsn(/redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(log)?.[1] ?? '') ?? 0n
+  const last = (await ready(scene)).at(-1) ?? ''
+  if (reached >= segmentStart(last, 16 * 1024 * 1024)) return
+  throw new Error(
+    `recovery ended at ${formatLsn(reached as Lsn)}, before the last segment ${last}: ${log.slice(-2000)}`,
+  )
 }
 
 async function recoverOwn(scene: ArchiveScene): Promise<number> {
@@ -263,11 +285,16 @@ async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
     encoding: 'utf8',
   })
   const printed = JSON.parse(ran.stdout) as { archive_command: string; restore_command: string }
+  // Not by its pid file: one that has only just been started has none yet.
   const settle = async (): Promise<number> => {
-    const pid = Number(await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '0'))
-    const used = await cpuSeconds(String(pid), 13)
-    if (pid > 0) process.kill(pid, 'SIGTERM')
-    while ((await readFile(join(state, 'wal', 'pid'), 'utf8').catch(() => '')) !== '') await clock.sleep(20)
+    let used = 0
+    for (let pids = await processesWith(configFile); pids.length > 0; pids = await processesWith(configFile)) {
+      for (const pid of pids) {
+        used = Math.max(used, await cpuSeconds(String(pid), 13))
+        kill(pid)
+      }
+      await clock.sleep(20)
+    }
     return used
   }
   const reset = async (): Promise<void> => {
@@ -280,6 +307,21 @@ async function holdfastWay({ server }: ArchiveScene): Promise<Way> {
     restoreCommand: printed.restore_command,
     reset,
     settle,
+  }
+}
+
+/** The processes that name a file on their command line. */
+async function processesWith(named: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return pids.filter((_, index) => lines[index]?.includes(named)).map(Number)
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch {
+    // It has ended already.
   }
 }
 
@@ -339,7 +381,8 @@ async function pgBackRestWays(scene: ArchiveScene): Promise<readonly Way[]> {
       return {
         name,
         archiveCommand: `${command} archive-push %p`,
-        restoreCommand: `${command} archive-get %f "%p"`,
+        // It takes a relative path for one below pg1-path only, and the restored copy is elsewhere.
+        restoreCommand: `${command} archive-get %f "$PWD/%p"`,
         reset,
         settle,
       }
