@@ -12,6 +12,8 @@ export interface Contender {
   archive(): Promise<AsyncDisposable>
   readonly full: Command
   readonly incremental?: Command | undefined
+  /** A new backup takes the place of the last one. */
+  readonly overwrites?: boolean
   /** Restores the newest backup into an empty directory, synced to disk. */
   restore(directory: string): Command
   /** Makes a directory that holds something of the same cluster into the newest backup, keeping what fits. */

@@ -51,7 +51,10 @@ function createCopies(directory: string): Copies {
 }
 
 async function inTurn(run: TaskRun, task: (contender: Contender) => Promise<void>): Promise<void> {
-  for (const contender of run.contenders) {
+  // Whoever comes first may find another machine than those after: each is first in turn.
+  const order = [...run.contenders]
+  const first = (run.round - 1) % order.length
+  for (const contender of [...order.slice(first), ...order.slice(0, first)]) {
     try {
       await task(contender)
     } catch (error) {
@@ -85,8 +88,7 @@ async function measureBackup(run: TaskRun, contender: Contender, task: Task, com
     contender: name,
     round: run.round,
     ...measured,
-    // A pipeline writes the same file again.
-    storedBytes: contender.incremental === undefined ? after : after - before,
+    storedBytes: contender.overwrites === true ? after : after - before,
     details,
   })
 }

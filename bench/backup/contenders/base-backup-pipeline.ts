@@ -38,5 +38,6 @@ export async function openBaseBackupPipeline({
         source.environment,
       ),
     backupDirectory: backups,
+    overwrites: true,
   }
 }

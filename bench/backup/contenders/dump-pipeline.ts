@@ -29,5 +29,6 @@ export async function openDumpPipeline(options: {
         source.environment,
       ),
     backupDirectory: backups,
+    overwrites: true,
   }
 }
