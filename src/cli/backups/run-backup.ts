@@ -1,4 +1,3 @@
-import { setPriority } from 'node:os'
 import type { FullReason } from '../../backup/core/choose-parent.ts'
 import { takeBackup } from '../../backup/take-backup.ts'
 import type { BackupResult } from '../../backup/take-backup.ts'
@@ -8,6 +7,7 @@ import { describeBytes } from '../../std/byte-size.ts'
 import { describeElapsed } from '../../std/duration.ts'
 import type { Duration } from '../../std/duration.ts'
 import { keepHeapSmall } from '../../std/small-heap.ts'
+import { lowerPriority } from '../../std/lower-priority.ts'
 import { formatLsn } from '../../wal/core/lsn.ts'
 import type { CommandContext } from '../command.ts'
 import { localSuperuser } from '../local-server.ts'
@@ -38,7 +38,7 @@ export async function runBackup(
 ): Promise<'ok' | 'degraded'> {
   const { clock, signal, output } = context
   // Before the first thread is made, which inherits it: a backup never takes the processor from the server or its agent.
-  setPriority(backupNiceness)
+  lowerPriority(backupNiceness)
   keepHeapSmall()
   await using opened = await openOrCreateRepository(chooseWritten(config, options.repository), { clock, signal })
   const need = await backupNeed(opened.repository, config.cluster, {
