@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { setPriority } from 'node:os'
 import type { Clock } from '../std/clock.ts'
 import { exitCodes } from '../std/fault.ts'
 import { lastLines } from '../std/run-program.ts'
+import { lowerPriority } from '../std/lower-priority.ts'
 import type { RunEnd } from './core/decide-jobs.ts'
 import { errorLine } from './core/ledger.ts'
 
@@ -36,7 +36,7 @@ export function runJob(job: JobProcess, signal: AbortSignal): Promise<RunEnd & {
       env: { ...job.environment, HOLDFAST_END_WITH_INPUT: '1' },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
-    lowerPriority(child.pid)
+    makeNice(child.pid)
     let stdout = ''
     let stderr = ''
     let failure: string | undefined
@@ -79,9 +79,9 @@ function judge(
   return { outcome, exitCode, sizeBytes: null, error: errorLine(end.told), retry }
 }
 
-function lowerPriority(pid: number | undefined): void {
+function makeNice(pid: number | undefined): void {
   try {
-    if (pid !== undefined) setPriority(pid, niceness)
+    if (pid !== undefined) lowerPriority(niceness, pid)
   } catch {
     // It has ended already, which its exit code tells better.
   }

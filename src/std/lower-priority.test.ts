@@ -1,23 +1,21 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { getPriority } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
+import { lowerPriority } from './lower-priority.ts'
 
-const file = join(import.meta.dirname, 'lower-priority.ts')
-const script = `import { lowerPriority } from ${JSON.stringify(file)}
-import { getPriority } from 'node:os'
-lowerPriority(${getPriority() + 2})
-process.stdout.write(String(getPriority()))`
-
-function priorityWhenStartedAt(steps: number): number {
-  const words = ['-n', String(steps), process.execPath, '--input-type=module', '--eval', script]
-  const { stdout, stderr, status } = spawnSync('nice', words, { encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
-  return Number(stdout)
-}
-
-test('a process goes down to the niceness that is wanted, and one that is lower stays where it is', () => {
-  assert.equal(priorityWhenStartedAt(0), getPriority() + 2)
-  assert.equal(priorityWhenStartedAt(4), getPriority() + 4)
+test('a process becomes nicer, and one that is nicer already stays as it is', async () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' })
+  try {
+    await once(child, 'spawn')
+    assert.ok(child.pid !== undefined)
+    lowerPriority(getPriority() + 3, child.pid)
+    assert.equal(getPriority(child.pid), getPriority() + 3)
+    lowerPriority(getPriority() + 1, child.pid)
+    assert.equal(getPriority(child.pid), getPriority() + 3)
+  } finally {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
 })

@@ -1,9 +1,6 @@
 import { getPriority, setPriority } from 'node:os'
 
-/**
- * Lets others have the processor first: this process, and the threads that it makes from now on. One that somebody has put
- * lower already stays there; only root could raise it.
- */
-export function lowerPriority(niceness: number): void {
-  if (getPriority() < niceness) setPriority(niceness)
+/** Makes a process (by default this one) at least as nice as this; one that is nicer already stays so, nobody may undo it. */
+export function lowerPriority(niceness: number, pid = 0): void {
+  if (getPriority(pid) < niceness) setPriority(pid, niceness)
 }

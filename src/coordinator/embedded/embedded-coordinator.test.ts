@@ -183,7 +183,7 @@ describe('embedded coordinator', () => {
 
   it('waits for a process in the way without blocking, then says that it is unreachable', async () => {
     await using fixture = await openFixture()
-    await using client = await openEmbeddedCoordinator({ file: fixture.file, clock: systemClock, timeoutMs: 150 })
+    await using client = await openEmbeddedCoordinator({ file: fixture.file, clock: systemClock, timeoutMs: 600 })
     const blocker = new DatabaseSync(fixture.file)
     blocker.exec('BEGIN IMMEDIATE')
     let turns = 0

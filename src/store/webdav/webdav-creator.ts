@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { Fault } from '../../std/fault.ts'
+import { Fault, isFault } from '../../std/fault.ts'
 import { storeFaults } from '../faults.ts'
 import { RequestFailure } from '../request-fault.ts'
 import { refuse, type Send, type WebDavConnection } from './webdav-connection.ts'
@@ -102,9 +102,24 @@ export class WebDavCreator {
     const body = Buffer.from('race')
     const names = await Promise.all(Array.from({ length: racers }, () => this.#upload(action, body, 'none', signal)))
     const target = `${uploadFolder}/${randomUUID()}`
-    const outcomes = await Promise.all(names.map((name) => this.#moveFreely(action, name, target, signal)))
+    const outcomes = await Promise.all(names.map((name) => this.#moveInRace(action, name, target, signal)))
     for (const name of [...names, target]) await this.#remove(name)
-    return outcomes.filter((outcome) => outcome === 'created').length === 1
+    return outcomes.filter((outcome) => outcome !== 'exists').length === 1 && outcomes.includes('created')
+  }
+
+  /** A mover that finds its own file gone, or no place for it, met another who was let through: then it is no race to trust. */
+  async #moveInRace(
+    action: string,
+    from: string,
+    to: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome | 'confused'> {
+    try {
+      return await this.#moveFreely(action, from, to, signal)
+    } catch (error) {
+      if (isFault(error, storeFaults['store-object-missing'])) return 'confused'
+      throw error
+    }
   }
 
   async #upload(
